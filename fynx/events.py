@@ -1,0 +1,137 @@
+"""What users and listeners see happen. Frozen, flat, and never with key material.
+
+Times are not carried: the driver stamps each event as it hands it to the listeners.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events. ``peer`` is the configured name, empty before one is chosen."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class IkeStateChanged(Event):
+    spi_i: str
+    spi_r: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class IkeUp(Event):
+    spi_i: str
+    spi_r: str
+    remote: str
+    local_id: str
+    remote_id: str
+    suite: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class IkeDown(Event):
+    spi_i: str
+    spi_r: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeStarted(Event):
+    role: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeFailed(Event):
+    """Why a tunnel did not come up: ``reason`` in plain words, ``notify`` the peer's or our notification name."""
+
+    remote: str
+    notify: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildUp(Event):
+    child: str
+    spi_in: str
+    spi_out: str
+    esp: str
+    local: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDown(Event):
+    child: str
+    spi_in: str
+    spi_out: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRefused(Event):
+    """A child was refused by us or by the peer while the IKE SA stays (RFC 7296 section 2.21.2)."""
+
+    child: str
+    notify: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class PacketRefused(Event):
+    """One IKE datagram was dropped; ``reason`` is the value of an ``errors.Drop``."""
+
+    reason: str
+    remote: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyReceived(Event):
+    notify: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retransmitted(Event):
+    exchange: str
+    message_id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDead(Event):
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class NatDetected(Event):
+    local: bool
+    remote: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged(Event):
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceExhausted(Event):
+    child: str
+    spi_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class PluginFailed(Event):
+    plugin: str
+    hook: str
+    error: str

@@ -1,0 +1,153 @@
+"""What the core asks of its driver, in order, and the commands it takes. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fynx.events import Event
+from fynx.plugin.keylog import KeyRecord
+from fynx.plugin.transport import Path
+from fynx.plugin.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Send one IKE message; the driver adds the non-ESP marker where ``path.encapsulated``."""
+
+    path: Path
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """Send one octet 0xFF (RFC 3948 section 2.3)."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Do ``work`` and bring its outcome (a value, or an exception instance) to ``Endpoint.answer(now, ticket, outcome)``."""
+
+    ticket: int
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    handle: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    handle: int
+    path: Path
+    encap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove the Child SA; ``closed`` True keeps its traffic from leaving in clear (the guard stays)."""
+
+    handle: int
+    confirmed: bool = False
+    """The peer agreed to the deletion (it asked, or it answered): the guard of a graceful stop may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSpi:
+    spi: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LogKeys:
+    record: KeyRecord
+
+
+Effect = Transmit | Keepalive | Ask | Activate | Move | Remove | ReleaseSpi | Emit | LogKeys
+
+
+# Commands: Endpoint.command(now, command).
+
+
+@dataclass(frozen=True, slots=True)
+class Initiate:
+    """Bring the peer's IKE SA up over ``path`` with the children named (empty: all that start by themselves)."""
+
+    peer: str
+    path: Path
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InitiateChild:
+    """One more Child SA on an established IKE SA (CREATE_CHILD_SA)."""
+
+    peer: str
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """DELETE the peer's IKE SAs (all peers when empty), then forget them."""
+
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateChild:
+    peer: str
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLiveness:
+    """An empty INFORMATIONAL now (RFC 7296 section 2.4)."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartExchange:
+    """An exchange of a type that an extension registered, on the peer's established IKE SA."""
+
+    peer: str
+    exchange: int
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+Command = Initiate | InitiateChild | Terminate | TerminateChild | CheckLiveness | StartExchange
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSnapshot:
+    name: str
+    state: str
+    handle: int
+    spi_in: int
+    spi_out: int
+    mode: str
+    local: tuple[str, ...]
+    remote: tuple[str, ...]
+    esp: str
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSnapshot:
+    peer: str
+    state: str
+    role: str
+    remote: str
+    local_id: str
+    remote_id: str
+    spi_i: str
+    spi_r: str
+    suite: str
+    established_at: float | None
+    children: tuple[ChildSnapshot, ...]

@@ -1,0 +1,80 @@
+"""What the protocol core is told about peers: frozen, made by the driver from the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+from fynx.plugin.auth import Identity
+from fynx.plugin.dataplane import Selector
+from fynx.wire.proposal import Proposal
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class AuthPolicy:
+    """One side's authentication: the method's name and its own configuration object (never logged)."""
+
+    method: str
+    config: object = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildPolicy:
+    """A Child SA that may be made: selectors from our side, proposals in order of preference."""
+
+    name: str
+    local: tuple[Selector, ...]
+    remote: tuple[Selector, ...]
+    esp: tuple[Proposal, ...]
+    mode: Literal["tunnel", "transport"] = "tunnel"
+    start: Literal["none", "initiate", "trap"] = "initiate"
+    window: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Retransmission:
+    """Exponential back-off of requests (RFC 7296 section 2.4): waits ``base_s * factor**n`` with jitter, ``tries`` sends in all."""
+
+    base_s: float = 4.0
+    factor: float = 1.8
+    tries: int = 6
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPolicy:
+    """One peer. ``remote`` empty means any address; ``remote_id`` None accepts any identity that authenticates."""
+
+    name: str
+    remote: tuple[Network, ...]
+    local_id: Identity
+    remote_id: Identity | None
+    local_auth: AuthPolicy
+    remote_auth: AuthPolicy
+    ike: tuple[Proposal, ...]
+    children: tuple[ChildPolicy, ...]
+    send_idr: bool = True
+    unique: Literal["replace", "keep", "never"] = "replace"
+    encap: Literal["always", "auto"] = "always"
+    liveness_s: float | None = 30.0
+    keepalive_s: float = 20.0
+    retransmission: Retransmission = Retransmission()
+    childless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostPolicy:
+    """Limits of the whole host. Times in seconds."""
+
+    peers: tuple[PeerPolicy, ...]
+    cookie_threshold: int = 50
+    """Half-open SAs (as responder) from which on a COOKIE is asked; 0 asks always (RFC 7296 section 2.6)."""
+    half_open_limit: int = 10000
+    half_open_per_source: int = 100
+    half_open_s: float = 30.0
+    children_per_sa: int = 256
+    vendor_id: bytes = b""
+    keylog: bool = False

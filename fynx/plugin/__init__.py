@@ -1,0 +1,40 @@
+"""Everything a plugin author may import.
+
+A plugin is a module (or package) named in the entry-point group ``fynx``; it sets ``FYNX_API = 1`` and implements hooks
+with ``@hookimpl``.
+"""
+
+from fynx.errors import AuthFailed, ConfigError, CryptoError, Drop, Dropped, FynxError, PeerFault, PluginError, Problem
+from fynx.plugin.auth import AuthContext, AuthMethod, AuthorizeRequest, AuthValue, Identity, Secret
+from fynx.plugin.command import Command
+from fynx.plugin.crypto import Algorithms, Cipher, CipherKey, Integ, KeyExchange, Offer, Prf, Provider, Random
+from fynx.plugin.dataplane import (
+    Acquire,
+    ChildKeys,
+    ChildSpec,
+    Dataplane,
+    EspSuite,
+    Expire,
+    IkeArrived,
+    PathSeen,
+    Plane,
+    PlaneContext,
+    Policy,
+    Selector,
+    UnknownSpi,
+    Upcall,
+    Usage,
+)
+from fynx.plugin.engine import Engine, MakeEngine
+from fynx.plugin.extension import ExchangeSpec, Extension, Incoming, Outgoing, SaView, Task, TaskSpec
+from fynx.plugin.hookspecs import hookimpl
+from fynx.plugin.keylog import EspKeyRecord, IkeKeyRecord, KeyRecord
+from fynx.plugin.section import Section
+from fynx.plugin.service import Control, Service
+from fynx.plugin.store import OpenStore, Store
+from fynx.plugin.transport import Datagram, Deliver, Path, Port, PortSocket, Transport
+
+API = 1
+"""Version of this interface; a plugin declares the one it was written for as ``FYNX_API``."""
+
+__all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,0 +1,83 @@
+"""The face of the C engine for data-plane plugins: handles, batches, counters. Nothing here is called per packet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from fynx.plugin.crypto import Provider
+from fynx.plugin.dataplane import ChildSpec, Policy, Upcall, Usage
+from fynx.plugin.transport import Path
+
+
+class Engine(Protocol):
+    """One SA table, one policy database, and the threads that serve them. Made by ``PlaneContext.engine(providers=…)``.
+
+    Order of use: add sockets and devices, ``start``, install and remove at will, ``stop``.
+    """
+
+    event_fd: int
+    """Readable when ``drain`` has something."""
+    inner_fd: int
+    """Readable when ``recv_inner`` has something (in-process mode), else -1."""
+
+    def add_socket(self, fd: int, family: int, local_port: int) -> int:
+        """A UDP socket for ESP (RFC 3948) and IKE behind the non-ESP marker; the engine duplicates nothing and closes nothing."""
+        ...
+
+    def add_tun(self, fd: int, mtu: int) -> int: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        """Joins the threads; idempotent."""
+        ...
+
+    def reserve_spi(self) -> int: ...
+
+    def release_spi(self, spi: int) -> None: ...
+
+    def install(self, child: ChildSpec) -> None: ...
+
+    def activate(self, handle: int) -> None: ...
+
+    def move(self, handle: int, path: Path, encap: bool) -> None: ...
+
+    def remove(self, handle: int) -> None: ...
+
+    def usage(self, handle: int) -> Usage: ...
+
+    def policies(self, policies: Sequence[Policy]) -> None: ...
+
+    def own_addresses(self, addresses: Sequence[bytes]) -> None:
+        """Addresses of this host, packed: an inner source among them is refused (RFC 4301 section 5.2)."""
+        ...
+
+    def drain(self) -> Sequence[Upcall]: ...
+
+    def send_inner(self, packets: Sequence[bytes]) -> Sequence[tuple[Path, bytes]]:
+        """Seals a batch (one crossing). With sockets attached the engine sends and returns nothing; else returns what to send."""
+        ...
+
+    def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
+        """Opens a batch of ESP packets from a transport that is no socket; results come by ``recv_inner``."""
+        ...
+
+    def recv_inner(self, limit: int = 256) -> Sequence[bytes]: ...
+
+    def match(self, packet: bytes) -> str:
+        """What the policy database would do with an outbound inner packet: ``protect``, ``bypass``, ``discard``, ``none``."""
+        ...
+
+    def status(self) -> Mapping[str, object]: ...
+
+    def counters(self) -> Mapping[str, int]:
+        """Sums over SAs and workers, drops by name."""
+        ...
+
+
+class MakeEngine(Protocol):
+    def __call__(self, *, providers: Sequence[Provider], inproc: bool = False, capacity: int = 4096) -> Engine: ...
+
+
+__all__ = ["Engine", "MakeEngine"]

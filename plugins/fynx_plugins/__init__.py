@@ -1,0 +1,1 @@
+"""The built-in plugins, one package each; found through the entry-point group ``fynx`` like any other."""
