@@ -151,8 +151,8 @@ def fynx_event(event: Event) -> None:
 
 
 @hookspec
-def fynx_keylog(record: KeyRecord) -> None:
-    """Keys of an SA, for decrypting captures.
+def fynx_keylog(record: KeyRecord, section: object) -> None:
+    """Keys of an SA, for decrypting captures. ``section`` is the validated ``host.keylog`` (leave it out if not needed).
 
     When: an SA got its keys, and only if ``host.keylog`` is set. How often: once per IKE SA, once per direction of a Child SA.
     Thread: the event loop's. Exception: logged with the plugin's name (never with the record), counted.
