@@ -60,7 +60,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     left = [f"process {line}" for line in marked_processes()]
-    left += sorted(network_state() - session.config.stash[BEFORE])
+    before = session.config.stash[BEFORE]
+    left += sorted(network_state() - before)
     if left:
         session.config.stash[LEFT] = left
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
