@@ -8,6 +8,9 @@ from typing import ClassVar
 from fynx.wire.fault import syntax
 from fynx.wire.iana import PayloadType
 
+MAX_ATTRIBUTES = 256
+"""In one payload; a client that asks for everything there is has under thirty."""
+
 _TYPE_MASK = 0x7FFF
 
 
@@ -44,6 +47,8 @@ def parse_cp(body: bytes) -> CpPayload:
     while offset < size:
         if size - offset < 4:
             raise syntax("a configuration attribute is cut short")
+        if len(attributes) == MAX_ATTRIBUTES:
+            raise syntax(f"more than {MAX_ATTRIBUTES} configuration attributes")
         end = offset + 4 + (body[offset + 2] << 8 | body[offset + 3])
         if end > size:
             raise syntax(f"a configuration attribute of {end - offset} octets where {size - offset} are left")

@@ -97,8 +97,10 @@ def parse_identity(text: str) -> tuple[int, bytes]:
     """An identity as written in a configuration: its ID type and octets.
 
     An address, a name, ``user@host``, ``C=CH, O=Example, CN=gw`` say what they are. ``ipv4:``, ``ipv6:``, ``fqdn:``,
-    ``email:``, ``keyid:``, ``asn1dn:``, ``asn1gn:`` force a type, with ``#`` and hexadecimal digits for octets; ``@name`` is
-    an FQDN, ``@#hex`` a KEY_ID, ``@@user@host`` an e-mail address. Raises ``ValueError`` that says what to write instead.
+    ``email:``, ``keyid:``, ``asn1dn:``, ``asn1gn:`` force a type, with ``#`` and hexadecimal digits for octets.
+    ``@name`` is an FQDN, ``@#hex`` a KEY_ID, ``@@user@host`` an e-mail address.
+
+    Raises ``ValueError`` that says what to write instead.
     """
     if not text or text != text.strip():
         raise ValueError("an identity is empty or has blanks around it")

@@ -37,12 +37,12 @@ _Link = tuple[int, bool, bytes, int]
 def parse_payloads(first: int, data: bytes, *, protected: bool = False) -> tuple[Payload, ...]:
     """Reads the chain of payloads after a header, or (``protected``) the plaintext of an SK payload.
 
-    A chain that ends in SK or SKF has every payload before it kept unread, as UnknownPayload: they are not to be trusted,
-    and a critical one is the caller's to refuse once the ICV holds (``refuse_critical``).
+    A chain that ends in SK or SKF has every payload before it kept unread, as UnknownPayload: they are not to be
+    trusted, and a critical one is the caller's to refuse once the ICV holds (``refuse_critical``).
 
     A broken chain raises ``PeerFault`` INVALID_SYNTAX when protected, else ``Dropped`` (SYNTAX, TOO_LARGE): in clear
-    there is nobody to answer. A malformed body raises ``PeerFault`` INVALID_SYNTAX, an unknown payload with the critical bit
-    ``PeerFault`` UNSUPPORTED_CRITICAL_PAYLOAD with its type as data.
+    there is nobody to answer. A malformed body raises ``PeerFault`` INVALID_SYNTAX, an unknown payload with the
+    critical bit ``PeerFault`` UNSUPPORTED_CRITICAL_PAYLOAD with its type as data.
     """
     chain = _walk(first, data, protected)
     if chain and chain[-1][0] in _ENCRYPTED:

@@ -11,6 +11,7 @@ from fynx.wire.iana import KEY_LENGTH, Protocol
 MAX_TRANSFORMS = 1024
 """In one SA payload. The largest offers in use have under a hundred; more is a way to burn our time (row K4)."""
 
+_MAX_ATTRIBUTES = 2  # one is all that can be acceptable; a second shows that it is not
 _MORE_PROPOSALS = 2
 _MORE_TRANSFORMS = 3
 _TV = 0x8000
@@ -34,7 +35,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """One transform. ``malformed`` keeps attribute octets that cannot be read: such a transform is never acceptable."""
+    """One transform. ``malformed`` keeps attribute octets that were not read: such a transform is never acceptable."""
 
     type: int
     id: int
@@ -184,7 +185,7 @@ def _parse_transform(body: bytes) -> Transform:
         return Transform(kind, transform_id)
     attributes: list[Attribute] = []
     offset, size = 4, len(body)
-    while size - offset >= 4:
+    while size - offset >= 4 and len(attributes) < _MAX_ATTRIBUTES:
         head = body[offset] << 8 | body[offset + 1]
         value = body[offset + 2] << 8 | body[offset + 3]
         if head & _TV:
