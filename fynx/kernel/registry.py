@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from fynx.errors import PluginError
 from fynx.kernel.notify import Notify
@@ -16,6 +17,10 @@ from fynx.plugin.extension import Extension
 from fynx.plugin.service import Service
 from fynx.plugin.store import Store
 from fynx.plugin.transport import Transport
+
+
+def _nothing() -> Mapping[Any, Any]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +41,16 @@ class Registry:
     algorithms: Algorithms
     notify: Notify = field(repr=False)
     providers: tuple[Provider, ...] = ()
-    auth_methods: Mapping[str, AuthMethod] = MappingProxyType({})
-    transports: Mapping[str, Transport] = MappingProxyType({})
-    dataplanes: Mapping[str, Dataplane] = MappingProxyType({})
-    stores: Mapping[str, Store] = MappingProxyType({})
+    auth_methods: Mapping[str, AuthMethod] = field(default_factory=_nothing)
+    transports: Mapping[str, Transport] = field(default_factory=_nothing)
+    dataplanes: Mapping[str, Dataplane] = field(default_factory=_nothing)
+    stores: Mapping[str, Store] = field(default_factory=_nothing)
     extensions: tuple[Extension, ...] = ()
-    sections: Mapping[str, type] = MappingProxyType({})
-    commands: Mapping[str, Command] = MappingProxyType({})
+    sections: Mapping[str, type] = field(default_factory=_nothing)
+    commands: Mapping[str, Command] = field(default_factory=_nothing)
     services: tuple[Service, ...] = ()
-    plugins: Mapping[str, PluginInfo] = MappingProxyType({})
-    owners: Mapping[tuple[str, str], str] = MappingProxyType({})
+    plugins: Mapping[str, PluginInfo] = field(default_factory=_nothing)
+    owners: Mapping[tuple[str, str], str] = field(default_factory=_nothing)
     """(kind, key) to plugin name: who registered what, for ``fynx plugins`` and ``fynx algorithms``."""
 
     def ordered(self, names: Sequence[str]) -> tuple[Provider, ...]:
