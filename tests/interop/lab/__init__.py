@@ -1,0 +1,1 @@
+"""The interoperability laboratory: namespaces, strongSwan, Fynx, captures and traffic."""

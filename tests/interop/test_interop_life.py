@@ -1,0 +1,112 @@
+"""The end of an SA with strongSwan: deletion from either side, daemons that end, and peers that vanish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from lab.pair import ROLES, Pair
+from lab.wait import until
+
+QUICK = {"liveness": 1.0, "retransmit": {"base": 0.3, "tries": 4}}
+QUICK_STRONGSWAN = {"retransmit_timeout": "0.3", "retransmit_tries": "3", "retransmit_base": "1.5"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("who", ["initiator", "responder"])
+def test_deleted_ike_sa_is_gone_on_both_sides(pair: Callable[..., Pair], role: str, who: str) -> None:
+    """INFORMATIONAL { D(IKE) } --> <-- { } (RFC 7296 section 1.4.1)."""
+    both = pair(*ROLES[role])
+    both.left.up(both.plan)
+    both.both_have()
+    deleter = both.left if who == "initiator" else both.right
+    with both.charon.listening() as heard:
+        deleter.down(both.plan)
+        both.both_lost()
+    direction = "generating" if deleter is both.charon else "parsed"
+    assert f"{direction} INFORMATIONAL request" in heard[0]
+    assert "[ D ]" in heard[0]
+    assert both.ping(count=1) == 0
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("who", ["initiator", "responder"])
+def test_deleted_child_is_gone_and_the_ike_sa_stays(pair: Callable[..., Pair], role: str, who: str) -> None:
+    """INFORMATIONAL { D(ESP, SPI) } --> <-- { D(ESP, SPI of the other direction) }."""
+    both = pair(*ROLES[role])
+    both.left.up(both.plan)
+    both.both_have()
+    (both.left if who == "initiator" else both.right).down(both.plan, "lan")
+    until(lambda: not both.left.children(both.plan) and not both.right.children(both.plan), "the child is gone")
+    assert both.left.established(both.plan)
+    assert both.right.established(both.plan)
+    both.left.up(both.plan, "lan")
+    both.both_have()
+    assert both.ping() == 3
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_tunnel_comes_up_again_after_deletion(pair: Callable[..., Pair], role: str) -> None:
+    both = pair(*ROLES[role])
+    for _ in range(3):
+        both.left.up(both.plan)
+        both.both_have()
+        assert both.ping(count=1) == 1
+        both.left.down(both.plan)
+        both.both_lost()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_stopping_fynx_tells_strongswan(pair: Callable[..., Pair], role: str) -> None:
+    """SIGTERM: a DELETE is sent and the process has ended within 3 s."""
+    both = pair(*ROLES[role])
+    both.left.up(both.plan)
+    both.both_have()
+    started = time.monotonic()
+    assert both.fynx.stop() == 0
+    assert time.monotonic() - started < 3.0
+    until(lambda: both.charon.ike_sa_count() == 0, "strongSwan was told", within_s=2.0)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_stopping_strongswan_tells_fynx(pair: Callable[..., Pair], role: str) -> None:
+    both = pair(*ROLES[role])
+    both.left.up(both.plan)
+    both.both_have()
+    both.charon.stop()
+    until(lambda: not both.fynx.established(both.plan), "Fynx was told", within_s=2.0)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_fynx_notices_that_strongswan_was_killed(pair: Callable[..., Pair], role: str) -> None:
+    """SIGKILL, no DELETE: liveness checks go unanswered and the IKE SA is given up (RFC 7296 section 2.4)."""
+    both = pair(*ROLES[role], fynx_peer=QUICK)
+    both.left.up(both.plan)
+    both.both_have()
+    both.charon.kill()
+    until(lambda: not both.fynx.established(both.plan), "Fynx notices", within_s=12.0)
+    assert both.fynx.children(both.plan) == {}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_strongswan_notices_that_fynx_was_killed(pair: Callable[..., Pair], role: str) -> None:
+    both = pair(*ROLES[role], strongswan=QUICK_STRONGSWAN, strongswan_peer={"dpd_delay": "1s"})
+    both.left.up(both.plan)
+    both.both_have()
+    until(lambda: both.charon.log().count("parsed INFORMATIONAL response") >= 2, "Fynx answers liveness checks")
+    both.fynx.kill()
+    until(lambda: both.charon.ike_sa_count() == 0, "strongSwan notices", within_s=12.0)
+
+
+def test_killed_fynx_comes_back_and_replaces_the_old_sa(pair: Callable[..., Pair]) -> None:
+    """INITIAL_CONTACT of the new process ends what the old one left at strongSwan (RFC 7296 section 2.4)."""
+    both = pair("fynx", "strongswan")
+    both.left.up(both.plan)
+    both.both_have()
+    both.fynx.kill()
+    both.fynx.start()
+    both.left.up(both.plan)
+    both.both_have()
+    until(lambda: both.charon.ike_sa_count() == 1, "only the new IKE SA is left")
+    assert both.ping() == 3
