@@ -13,7 +13,13 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 MARK = "FYNX_TEST_RUN"
-STRONGSWAN = ("charon-systemd", "strongswan-swanctl", "libcharon-extra-plugins", "libstrongswan-extra-plugins")
+STRONGSWAN = (
+    "charon-systemd",
+    "strongswan-swanctl",
+    "libcharon-extra-plugins",
+    "libstrongswan-extra-plugins",
+    "libstrongswan-standard-plugins",
+)
 NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "interop": {"charon-systemd": STRONGSWAN, "tshark": ("tshark",), "ip": ("iproute2",), "nft": ("nftables",)},
     "netns": {"ip": ("iproute2",), "nft": ("nftables",), "ping": ("iputils-ping",)},
