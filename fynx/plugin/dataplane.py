@@ -197,3 +197,7 @@ class PlaneContext:
     providers: tuple[Provider, ...]
     upcalls: Upcalls
     engine: MakeEngine
+    restored: Mapping[str, object] = field(default_factory=dict)
+    """What the previous run of this host handed to ``save`` last; empty after a clean stop."""
+    save: Callable[[Mapping[str, object]], None] = lambda _state: None
+    """Keeps a JSON-able note beyond a crash, for the next start to adopt or clean up what was left."""

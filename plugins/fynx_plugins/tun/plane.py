@@ -1,0 +1,259 @@
+"""The TUN plane: the C engine on a device, and the routes, guards and firewall rules around it.
+
+Every change of routes goes through one pure plan (``plan.py``) whose difference to what the kernel holds is applied:
+additions first, so that at no moment a protected prefix is without a route of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address, ip_network
+
+from fynx.plugin import ChildSpec, Engine, FynxError, Path, Plane, PlaneContext, Policy, Selector
+from fynx.plugin.planes import EnginePlane
+from fynx_plugins.tun import firewall
+from fynx_plugins.tun.bypass import bypass_rules
+from fynx_plugins.tun.config import TunConfig, inner_mtu, table_of
+from fynx_plugins.tun.device import open_tun, quieten
+from fynx_plugins.tun.netlink import Netlink, Place
+from fynx_plugins.tun.plan import Pair, Route, Rule, Wanted, guarded, routes, rules
+from fynx_plugins.tun.prefixes import Network, networks
+
+log = logging.getLogger("fynx.plane.tun")
+
+LEFT = ("", "")
+"""Owner of guards that an earlier run left in the kernel, until the policies tell which of them still have one."""
+
+
+class TunPlane(EnginePlane):
+    """One device, one routing table, one firewall table, all named after the host."""
+
+    def __init__(self, context: PlaneContext, engine: Engine, config: TunConfig, netlink: Netlink, fd: int) -> None:
+        super().__init__(context, engine)
+        self._config, self._netlink, self._fd = config, netlink, fd
+        self.mtu = inner_mtu() if config.mtu == "auto" else config.mtu
+        self._place = Place(table_of(config, context.host), socket.if_nametoindex(config.device))
+        self._wanted = Wanted(addresses=netlink.addresses())
+        self._routes: frozenset[Route] = frozenset()
+        self._rules: frozenset[Rule] = frozenset()
+        self._static: tuple[Policy, ...] = ()
+        self._expected: frozenset[str] = frozenset()
+        self._outer: dict[int, str] = {}
+        self._fence_thread = ThreadPoolExecutor(1, thread_name_prefix="fynx-nft")
+        self._fence_text = ""
+        self._trouble = ""
+
+    @property
+    def mark(self) -> int:
+        return self._place.table
+
+    def begin(self) -> None:
+        """Adopts what a crash left, brings the device up and starts the engine. Raises OSError."""
+        self._mark_sockets()
+        self._adopt()
+        quieten(self._config.device)
+        self._netlink.link_up(self._place.device, self.mtu)
+        self.take_sockets()
+        self.engine.add_tun(self._fd, self.mtu)
+        self._tell_addresses()
+        self.engine.start()
+
+    def expect_peers(self, addresses: Sequence[str]) -> None:
+        if frozenset(addresses) != self._expected:
+            self._expected = frozenset(addresses)
+            self._refresh()
+
+    def policies(self, policies: Sequence[Policy]) -> None:
+        self._tell_addresses()
+        self.engine.policies(policies)
+        ordered = sorted(policies, key=lambda policy: policy.priority)
+        self._static = tuple(policy for policy in ordered if policy.action != "protect")
+        self._wanted.bypasses = bypass_rules(self._static)
+        for key in [key for key in self._wanted.pairs if isinstance(key, str)]:
+            del self._wanted.pairs[key]
+        for index, policy in enumerate(ordered):
+            if policy.action == "protect":
+                self._wanted.pairs[f"policy {index}"] = _pair(policy.local, policy.remote)
+        self._wanted.guards.pop(LEFT, None)
+        self._refresh()
+        self._fence(wait=True)
+
+    def install(self, child: ChildSpec) -> None:
+        self.engine.install(child)
+        known = set(self._wanted.pairs.values())
+        pair = _pair(child.local_ts, child.remote_ts)
+        self._wanted.pairs[child.handle] = pair
+        self._outer[child.handle] = child.path.remote
+        try:
+            if pair not in known:
+                self._tell_addresses()
+                self._fence()
+            self._refresh()
+        except OSError as error:
+            self.remove(child.handle)
+            raise FynxError(f"routes for child {child.child}: {error}") from error
+
+    def move(self, handle: int, path: Path, encap: bool) -> None:
+        self.engine.move(handle, path, encap)
+        self._outer[handle] = path.remote
+        self._refresh()
+
+    def remove(self, handle: int) -> None:
+        self.engine.remove(handle)
+        self._outer.pop(handle, None)
+        pair = self._wanted.pairs.pop(handle, None)
+        if pair is not None and pair not in set(self._wanted.pairs.values()):
+            self._fence()
+        self._refresh()
+
+    def keep_closed(self, peer: str, child: str, remote: Sequence[Selector], *, closed: bool) -> None:
+        if not self._config.kill_switch or not self._config.routes:
+            return
+        if closed:
+            self._wanted.guards[peer, child] = networks(remote)
+        else:
+            self._wanted.guards.pop((peer, child), None)
+        self._refresh()
+        self._note()
+
+    def status(self) -> Mapping[str, object]:
+        return {
+            **self.engine.status(),
+            "device": self._config.device,
+            "mtu": self.mtu,
+            "table": self._place.table,
+            "guards": sorted(map(str, guarded(self._wanted))),
+            "firewall": self._trouble or ("on" if self._fence_text else "off"),
+        }
+
+    def close(self, *, leave_open: bool = False) -> None:
+        if self._closed:
+            return
+        super().close(leave_open=leave_open)
+        self._wanted.device = False
+        if leave_open:
+            self._wanted.guards.clear()
+        try:
+            self._refresh()
+            self._note()
+        except OSError:
+            log.exception("routes of the device could not all be removed")
+        os.close(self._fd)
+        self._fence_thread.submit(self._fence_apply, firewall.Fence("", 0, (), (), ())).result(firewall.WAIT_S)
+        self._fence_thread.shutdown()
+        self._netlink.close()
+
+    def _adopt(self) -> None:
+        """Guards of an earlier run stay in force without a gap; its other routes and its rules do not."""
+        for each in _notes(self.context.restored):
+            self._wanted.guards[each[0], each[1]] = each[2]
+        self._routes = frozenset(r for r in self._netlink.found(self._place.table) if r.kind != "device")
+        self._netlink.forget_rules(self._place.table, bypasses_only=True)
+        left = {route.network for route in self._routes if route.kind == "unreachable"} - guarded(self._wanted)
+        if left:
+            self._wanted.guards[LEFT] = tuple(left)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Brings the kernel from what it holds to what is wanted. Raises OSError when it refuses."""
+        if not self._config.routes:
+            return
+        addresses = {*self._expected, *self._outer.values()}
+        self._wanted.peers = frozenset(ip_address(text) for text in addresses if text)
+        new_routes, new_rules = routes(self._wanted), rules(self._wanted)
+        stale = {(route.kind, route.network) for route in new_routes - self._routes}
+        for route in self._routes - new_routes:
+            if (route.kind, route.network) in stale:
+                self._netlink.drop_route(self._place, route)
+        for route in new_routes - self._routes:
+            self._netlink.add_route(self._place, route)
+        for rule in new_rules - self._rules:
+            self._netlink.add_rule(self._place, rule)
+        self._netlink.drop_rules(self._place, self._rules - new_rules)
+        for route in self._routes - new_routes:
+            if (route.kind, route.network) not in stale:
+                self._netlink.drop_route(self._place, route)
+        self._routes, self._rules = new_routes, new_rules
+
+    def _note(self) -> None:
+        guards = [
+            {"peer": peer, "child": child, "remote": [str(network) for network in held]}
+            for (peer, child), held in sorted(self._wanted.guards.items())
+        ]
+        self.context.save({"device": self._config.device, "table": self._place.table, "guards": guards})
+
+    def _mark_sockets(self) -> None:
+        for each in self.context.port.sockets():
+            with socket.socket(fileno=os.dup(each.fd)) as shared:
+                shared.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, self.mark)
+
+    def _tell_addresses(self) -> None:
+        self._wanted.addresses = self._netlink.addresses()
+        self.engine.own_addresses([address.packed for address in self._wanted.addresses])
+
+    def _fence(self, *, wait: bool = False) -> None:
+        if not self._config.firewall or self._closed:
+            return
+        ports = tuple(path.local_port for path in self.context.port.local)
+        pairs = tuple(dict.fromkeys(self._wanted.pairs.values()))
+        fence = firewall.Fence(self._config.device, self.mark, ports, self._static, pairs)
+        done = self._fence_thread.submit(self._fence_apply, fence)
+        if wait:
+            done.result(firewall.WAIT_S)
+
+    def _fence_apply(self, fence: firewall.Fence) -> None:
+        """On the thread for nft alone. A refusal is told and shown by status, and stops nothing else."""
+        text = firewall.ruleset(self.context.host, fence) if fence.needed else ""
+        if text == self._fence_text:
+            return
+        try:
+            firewall.apply(text or firewall.ruleset(self.context.host, fence))
+        except (FynxError, OSError) as error:
+            self._trouble = str(error)
+            log.warning("%s", error)
+            return
+        self._fence_text, self._trouble = text, ""
+
+
+class TunDataplane:
+    """Opens the plane of the section ``host.plane.tun``. Raises OSError: EPERM without CAP_NET_ADMIN, EBUSY."""
+
+    name = "tun"
+
+    async def open(self, context: PlaneContext) -> Plane:
+        config = context.section if isinstance(context.section, TunConfig) else TunConfig()
+        fd = open_tun(config.device)
+        try:
+            netlink = Netlink()
+            engine = context.engine(providers=context.providers, capacity=config.capacity)
+            plane = TunPlane(context, engine, config, netlink, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        try:
+            plane.begin()
+        except BaseException:
+            plane.close()
+            raise
+        return plane
+
+
+def _pair(local: Sequence[Selector], remote: Sequence[Selector]) -> Pair:
+    return Pair(networks(local), networks(remote))
+
+
+def _notes(restored: Mapping[str, object]) -> list[tuple[str, str, tuple[Network, ...]]]:
+    """The guards of a note as ``_note`` wrote it; anything else in it is passed over."""
+    found = []
+    guards = restored.get("guards")
+    for each in guards if isinstance(guards, list) else []:
+        try:
+            held = tuple(ip_network(text) for text in each["remote"])
+            found.append((str(each["peer"]), str(each["child"]), held))
+        except (KeyError, TypeError, ValueError):
+            log.warning("a guard in the state file cannot be read")
+    return found
