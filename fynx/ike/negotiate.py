@@ -258,7 +258,7 @@ def _refusal(
     """Explains by the pair of proposals that came nearest to agreeing."""
     relevant = [proposal for proposal in offered if proposal.protocol == protocol][:MAX_COMPARED]
     if not relevant:
-        return Refusal(f"the peer offered no {protocol.name} proposal", f"configure one for {protocol.name} at the peer")
+        return Refusal(f"the peer offered no {protocol.name} proposal", f"configure one for {protocol.name} there")
     if not policy:
         return Refusal(f"no {protocol.name} proposal is configured here", "add one to the configuration")
     misses = [
