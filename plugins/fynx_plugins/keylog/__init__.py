@@ -1,6 +1,6 @@
 """Writes the keys of SAs into one file that Wireshark and tshark understand, for decrypting captures.
 
-A line is what ``tshark -o`` takes: ``uat:ikev2_decryption_table:…`` for an IKE SA, ``uat:esp_sa:…`` for a direction of a
+A line is what ``tshark -o`` takes: ``uat:ikev2_decryption_table:…`` for an IKE SA, ``uat:esp_sa:…`` for one way of a
 Child SA. Without the prefix the lines are those of Wireshark's files of the same names. ChaCha20-Poly1305 is unknown to
 Wireshark 4.0: those lines are written as comments.
 """

@@ -1,0 +1,170 @@
+"""The two programs at the ends of the tunnel: Fynx as a process of its own, and strongSwan's charon-systemd."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from fynx.demo.namespace import DemoError, Place
+
+IKE = "aes256gcm16-prfsha384-x25519"
+ESP = "aes128gcm16"
+UP_S = 15.0
+STOP_S = 5.0
+
+YAML = """\
+name: {name}
+plugins: [default, +keylog]
+host:
+  transport: {{udp: {{listen: ["0.0.0.0"], ports: [500, 4500]}}}}
+  plane: {{tun: {{device: fynx0}}}}
+  keylog: {{file: "{folder}/{name}.keys"}}
+peers:
+  {peer}:
+    remote: {{address: {remote}, id: {peer}.example, auth: {{psk: {{secret: "@file:psk"}}}}}}
+    local: {{id: {name}.example, auth: {{psk: {{secret: "@file:psk"}}}}}}
+    ike: [{ike}]
+    start: {start}
+    children:
+      net: {{local: [{inner}], remote: [{inner_remote}], esp: [{esp}], start: {start}}}
+"""
+
+
+class End(Protocol):
+    place: Place
+
+    def start(self) -> None: ...
+
+    def wait_until_ready(self) -> None: ...
+
+    def stop(self) -> float:
+        """Ends it in order; the seconds that took."""
+        ...
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a new file that only we read, in place of an old one."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+@dataclass(slots=True)
+class Process:
+    """A program in a place, with its log in ``folder``."""
+
+    place: Place
+    folder: Path
+    child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.place.name}.log"
+
+    def start(self, command: list[str], **environment: str) -> None:
+        self.child = self.place.start(command, self.log, environment)
+
+    def check(self) -> None:
+        """Raises DemoError with the log's last line when the program ended."""
+        if self.child is None or self.child.poll() is None:
+            return
+        lines = self.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise DemoError(f"{self.place.name} ended with code {self.child.returncode}: {lines[-1]} (all in {self.log})")
+
+    def stop(self) -> float:
+        began = time.monotonic()
+        if self.child is not None and self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+            try:
+                self.child.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+        return time.monotonic() - began
+
+
+@dataclass(slots=True)
+class FynxEnd:
+    """``fynx run`` with a configuration of its own; asked about its state as any user would, by ``fynx status``."""
+
+    place: Place
+    other: Place
+    folder: Path
+    initiates: bool
+    process: Process = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.process = Process(self.place, self.folder)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / f"{self.place.name}.yaml"
+
+    def start(self) -> None:
+        text = YAML.format(
+            name=self.place.name,
+            peer=self.other.name,
+            folder=self.folder,
+            remote=self.other.outer,
+            inner=self.place.network,
+            inner_remote=self.other.network,
+            start="initiate" if self.initiates else "none",
+            ike=IKE,
+            esp=ESP,
+        )
+        self.config.write_text(text)
+        (self.folder / f"{self.place.name}.keys").unlink(missing_ok=True)
+        self.process.start([sys.executable, "-m", "fynx", "run", "-c", str(self.config)])
+
+    def wait_until_ready(self) -> None:
+        wait_for(f"/run/fynx/{self.place.name}.sock", self.process)
+
+    def wait_until_up(self) -> dict[str, Any]:
+        """The peer's object of ``fynx status --json``, once its child carries traffic. Raises DemoError."""
+        end = time.monotonic() + UP_S
+        while time.monotonic() < end:
+            self.process.check()
+            peer = self.peer()
+            if child_of(peer).get("spi_out") and peer.get("established_s") is not None:
+                return peer
+            time.sleep(0.1)
+        raise DemoError(f"no tunnel after {UP_S:.0f} s (see {self.process.log})")
+
+    def peer(self) -> dict[str, Any]:
+        command = [sys.executable, "-m", "fynx", "status", "--json", "-c", str(self.config)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        try:
+            status = json.loads(done.stdout)
+        except ValueError:
+            raise DemoError(f"fynx status: {done.stderr.strip() or done.stdout.strip()}") from None
+        peers: list[dict[str, Any]] = status.get("peers", [])
+        return next((peer for peer in peers if peer["name"] == self.other.name), {})
+
+    def child(self) -> dict[str, Any]:
+        return child_of(self.peer())
+
+    def stop(self) -> float:
+        return self.process.stop()
+
+
+def child_of(peer: dict[str, Any]) -> dict[str, Any]:
+    children = peer.get("children") or [{}]
+    first: dict[str, Any] = children[0]
+    return first
+
+
+def wait_for(path: str, process: Process) -> None:
+    """Waits until a program's control socket is there."""
+    end = time.monotonic() + UP_S
+    while not Path(path).exists():
+        process.check()
+        if time.monotonic() > end:
+            raise DemoError(f"{process.place.name} opened no control socket (see {process.log})")
+        time.sleep(0.02)

@@ -1,0 +1,160 @@
+"""The demo as a story: handshake, ping, a file, the wire under a magnifying glass, replays, throughput, the end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from fynx.demo import packet, traffic
+from fynx.demo.capture import Capture, Packet
+from fynx.demo.ends import End, FynxEnd, write_private
+from fynx.demo.namespace import ALICE, BOB, DemoError, Place, build
+from fynx.demo.pcapng import PcapngWriter
+from fynx.demo.report import Report
+from fynx.demo.strongswan import StrongswanEnd
+
+FILE_OCTETS = 4 << 20
+REPLAYS = 200
+BULK_S = 3.0
+
+
+class Story:
+    """Runs the steps in order; each adds its line to the report, and a step that cannot be taken ends the story."""
+
+    def __init__(self, report: Report, folder: Path) -> None:
+        self.report, self.folder = report, folder
+        self.canary = secrets.token_hex(16).encode()
+        self.seen: list[packet.Seen] = []
+        secret = secrets.token_hex(32)
+        write_private(folder / "psk", f"{secret}\n")
+        self.alice = FynxEnd(ALICE, BOB, folder, initiates=True)
+        self.bob: End = (
+            StrongswanEnd(BOB, ALICE, folder, secret)
+            if report.peer == "strongswan"
+            else FynxEnd(BOB, ALICE, folder, initiates=False)
+        )
+        self.target = self.bob if isinstance(self.bob, FynxEnd) else self.alice
+        """The Fynx that gets the replays; the capture is taken on its link."""
+
+    def run(self) -> None:
+        build()
+        with ExitStack() as ends:
+            for end in (self.bob, self.alice):
+                ends.callback(end.stop)
+            self._run()
+
+    def _run(self) -> None:
+        outside = Capture(self.target.place.link)
+        try:
+            self._handshake(outside)
+            inside = self._inside()
+            self._ping()
+            self._file()
+            time.sleep(0.1)  # the last acknowledgements pass
+        finally:
+            lost = outside.stop()
+        self._wire(outside, lost, inside)
+        self._replay()
+        self._bulk()
+        self._end()
+        self._keys()
+
+    def _handshake(self, outside: Capture) -> None:
+        self.bob.start()
+        self.bob.wait_until_ready()
+        self.alice.start()
+        peer = self.alice.wait_until_up()
+        took = packet.handshake_s([one for one in map(packet.find, list(outside.packets)) if one])
+        if took is None:
+            raise DemoError("the tunnel is up, yet the outside saw no IKE_SA_INIT and IKE_AUTH")
+        child = peer["children"][0]
+        suite = f"{child['esp']} by {child.get('provider') or 'the data plane'}"
+        text = f"alice {ALICE.outer} <-> {self.report.peer} bob {BOB.outer}: {took * 1000:.1f} ms; ESP {suite}"
+        self.report.add("handshake", True, text, milliseconds=round(took * 1000, 2), esp=child["esp"])
+
+    def _inside(self) -> Capture:
+        with ALICE.entered():
+            return Capture("fynx0")
+
+    def _ping(self) -> None:
+        pings = traffic.ping(ALICE, BOB)
+        text = f"{pings.received} of {pings.sent} answered, {pings.average_ms:.2f} ms on average"
+        facts = {"sent": pings.sent, "received": pings.received, "average_ms": pings.average_ms}
+        self.report.add("ping", pings.received == pings.sent, text, **facts)
+
+    def _file(self) -> None:
+        content = os.urandom(FILE_OCTETS - 4096) + self.canary * 128
+        digest = hashlib.sha256(content).hexdigest()
+        stream = traffic.transfer(ALICE, BOB, content)
+        same = stream.digest == digest
+        text = f"{FILE_OCTETS >> 20} MiB over TCP, SHA-256 {'equal' if same else 'DIFFERENT'} ({digest[:16]}...)"
+        self.report.add("file", same, text, octets=stream.count, sha256=stream.digest, seconds=round(stream.seconds, 3))
+
+    def _wire(self, outside: Capture, lost: int, inside: Capture) -> None:
+        lost += inside.stop()
+        self.seen = [one for one in map(packet.find, outside.packets) if one]
+        self._save(outside.packets)
+        ike, esp = (sum(one.kind == kind for one in self.seen) for kind in ("ike", "esp"))
+        out, control = (sum(self.canary in one.data for one in side.packets) for side in (outside, inside))
+        whole = not (lost or outside.cut)
+        text = f"{ike} IKE, {esp} ESP packets outside; the canary in {out} of them, in {control} inside the tunnel"
+        text += "" if whole else f"; {lost} packets not captured, {outside.cut} in part"
+        facts = {"ike": ike, "esp": esp, "canary_outside": out, "canary_inside": control, "lost": lost}
+        self.report.add("wire", not out and control > 0 and esp > 0 and whole, text, **facts)
+
+    def _save(self, packets: list[Packet]) -> None:
+        with (self.folder / "outside.pcapng").open("wb") as file:
+            writer = PcapngWriter(file, interface=self.target.place.link, comment="fynx demo, the outside")
+            for one in packets:
+                writer.packet(one.time_ns, one.data)
+
+    def _replay(self) -> None:
+        place = self.target.place
+        old = [one for one in self.seen if one.kind == "esp" and one.destination == place.outer][-REPLAYS:]
+        before = self.target.child()
+        with place.entered():
+            inner = Capture("fynx0")
+        packet.replay(place.link, old)
+        time.sleep(0.3)
+        inner.stop()
+        after = self.target.child()
+        refused = drops(after, "replay") - drops(before, "replay")
+        delivered = len([one for one in inner.packets if inward(one, place)])
+        text = f"{len(old)} captured packets sent again: {refused} refused as replays, {delivered} delivered"
+        ok = bool(old) and refused == len(old) and not delivered
+        self.report.add("replay", ok, text, sent=len(old), refused=refused, delivered=delivered)
+
+    def _bulk(self) -> None:
+        stream = traffic.flood(ALICE, BOB, BULK_S)
+        rate = stream.count * 8 / stream.seconds / 1e6
+        text = f"{stream.count >> 20} MiB over one TCP connection in {stream.seconds:.1f} s: {rate:.0f} Mbit/s"
+        self.report.add("throughput", stream.count > 0, text, mbit_s=round(rate, 1), octets=stream.count)
+
+    def _end(self) -> None:
+        took = {end.place.name: end.stop() for end in (self.alice, self.bob)}
+        text = ", ".join(f"{name} ended in {seconds:.2f} s" for name, seconds in took.items())
+        self.report.add("stop", max(took.values()) < 3.0, text, **{f"{k}_s": round(v, 2) for k, v in took.items()})
+
+    def _keys(self) -> None:
+        """Splits our key log into the two files of Wireshark's profile folder."""
+        lines = (self.folder / "alice.keys").read_text().splitlines()
+        for table in ("ikev2_decryption_table", "esp_sa"):
+            prefix = f"uat:{table}:"
+            rows = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+            write_private(self.folder / table, "".join(f"{row}\n" for row in rows))
+        text = f"{self.folder}/outside.pcapng, and its keys in Wireshark's ikev2_decryption_table and esp_sa beside it"
+        self.report.add("evidence", bool(lines), text, folder=str(self.folder), keys=len(lines))
+
+
+def drops(child: dict[str, object], reason: str) -> int:
+    counted = child.get("drops")
+    return int(counted.get(reason, 0)) if isinstance(counted, dict) else 0
+
+
+def inward(one: Packet, place: Place) -> bool:
+    """Whether a packet on the tunnel's device came out of the tunnel: an IPv4 packet to the place's inner address."""
+    return one.data[16:20] == bytes(map(int, place.inner.split(".")))
