@@ -21,8 +21,8 @@ from fynx.demo import modes
 def demo(peer: str, as_json: bool) -> None:
     """An encrypted tunnel on this machine, with proof: no configuration, nothing left behind.
 
-    Two programs in two network namespaces (with root or in a user namespace), or over loopback where neither is allowed.
-    Capture and keys stay in build/demo. Ends with PASS, or with what failed and exit code 1.
+    Two programs in two network namespaces (as root or in a user namespace), or over loopback where neither is
+    allowed. Capture and keys stay in build/demo. Ends with PASS, or with what failed and exit code 1.
     """
     choice = modes.choose()
     if peer == "strongswan" and choice.mode == "loopback":

@@ -47,7 +47,7 @@ def tell(report: Report, mode: str) -> None:
         Story(report, folder).run()
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
+def interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

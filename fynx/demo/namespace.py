@@ -28,7 +28,7 @@ def sh(command: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One end of the tunnel: namespace, outer address and gateway, inner address and network, and our end of its link."""
+    """An end of the tunnel: namespace, outer address and gateway, inner address and network, our end of its link."""
 
     name: str
     outer: str
