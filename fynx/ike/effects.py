@@ -28,7 +28,8 @@ class Keepalive:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Do ``work`` and bring its outcome (a value, or an exception instance) to ``Endpoint.answer(now, ticket, outcome)``."""
+    """Do ``work`` and bring its outcome (a value, or an exception instance) to ``Endpoint.answer(now, ticket,
+    outcome)``."""
 
     ticket: int
     work: Work

@@ -36,7 +36,8 @@ class ChildPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Retransmission:
-    """Exponential back-off of requests (RFC 7296 section 2.4): waits ``base_s * factor**n`` with jitter, ``tries`` sends in all."""
+    """Exponential back-off of requests (RFC 7296 section 2.4): waits ``base_s * factor**n`` with jitter, ``tries``
+    sends in all."""
 
     base_s: float = 4.0
     factor: float = 1.8

@@ -49,16 +49,17 @@ class Identity:
 class AuthContext:
     """What an AUTH value is computed over (RFC 7296 section 2.15).
 
-    ``signed_octets`` is RealMessage | Nonce | prf(SK_p, RestOfID); ``prf`` is the negotiated function; ``config`` is the
+    ``signed_octets`` is RealMessage | Nonce | prf(SK_p, RestOfID); ``prf`` is the negotiated function; ``config`` is
+    the
     ``auth`` section of that side, as the method's own dataclass. ``method_id`` and ``value`` are empty when signing.
     """
 
-    signed_octets: bytes
+    signed_octets: bytes = field(repr=False)
     prf: Callable[[bytes, bytes], bytes]
     identity: Identity
     config: object
     method_id: int = 0
-    value: bytes = b""
+    value: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class AuthValue:
 
 
 class AuthMethod(Protocol):
-    """One way to prove an identity. Runs as Work, outside the protocol core; may take milliseconds, must not block on I/O."""
+    """One way to prove an identity. Runs as Work, outside the protocol core; may take milliseconds, must not block
+    on I/O."""
 
     @property
     def name(self) -> str: ...

@@ -14,7 +14,8 @@ Random = Callable[[int], bytes]
 
 
 class CipherKey(Protocol):
-    """One key of a cipher. For AEAD ``sealed`` is ciphertext | ICV; for CBC it is ciphertext alone, unpadded input refused."""
+    """One key of a cipher. For AEAD ``sealed`` is ciphertext | ICV; for CBC it is ciphertext alone, unpadded input
+    refused."""
 
     def seal(self, iv: bytes, plain: bytes, aad: bytes) -> bytes: ...
 
@@ -29,7 +30,8 @@ class Cipher:
 
     ``key(raw)`` takes ``key_bits // 8 + salt_len`` octets, the salt last (RFC 5282 section 7.1), and makes a CipherKey.
     ``iv_len`` is the IV on the wire (8 for AEAD, the block for CBC); the CipherKey joins the salt itself.
-    ``keyword`` is the word in proposal strings ("aes256gcm16"). ``key_length_attribute`` False: the transform carries none.
+    ``keyword`` is the word in proposal strings ("aes256gcm16"). ``key_length_attribute`` False:
+    the transform carries none.
     """
 
     keyword: str
@@ -69,7 +71,8 @@ class Integ:
 
 
 class Offer(Protocol):
-    """The initiator's half of a key exchange: ``public`` goes out, ``finish`` turns the peer's value into the secret."""
+    """The initiator's half of a key exchange: ``public`` goes out, ``finish`` turns the peer's value into the
+    secret."""
 
     @property
     def public(self) -> bytes: ...
@@ -83,7 +86,8 @@ class Offer(Protocol):
 class KeyExchange:
     """A key exchange method (transform type 4): Diffie-Hellman and KEM alike.
 
-    ``start(random)`` makes an Offer; ``answer(peer_public, random)`` returns (our public value, shared secret) and raises
+    ``start(random)`` makes an Offer; ``answer(peer_public, random)`` returns (our public value, shared secret) and
+    raises
     ``CryptoError`` for a bad value. ``initiator_len`` and ``responder_len`` are the KE payload data sizes.
     """
 

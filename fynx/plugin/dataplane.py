@@ -189,7 +189,8 @@ class Dataplane(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlaneContext:
-    """What a plane gets at open: its own section, the C engine's factory, the transport, providers, and where to report."""
+    """What a plane gets at open: its own section, the C engine's factory, the transport, providers, and where to
+    report."""
 
     host: str
     section: object

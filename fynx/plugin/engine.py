@@ -22,7 +22,8 @@ class Engine(Protocol):
     """Readable when ``recv_inner`` has something (in-process mode), else -1."""
 
     def add_socket(self, fd: int, family: int, local_port: int) -> int:
-        """A UDP socket for ESP (RFC 3948) and IKE behind the non-ESP marker; the engine duplicates nothing and closes nothing."""
+        """A UDP socket for ESP (RFC 3948) and IKE behind the non-ESP marker; the engine duplicates nothing and
+        closes nothing."""
         ...
 
     def add_tun(self, fd: int, mtu: int) -> int: ...
@@ -56,7 +57,8 @@ class Engine(Protocol):
     def drain(self) -> Sequence[Upcall]: ...
 
     def send_inner(self, packets: Sequence[bytes]) -> Sequence[tuple[Path, bytes]]:
-        """Seals a batch (one crossing). With sockets attached the engine sends and returns nothing; else returns what to send."""
+        """Seals a batch (one crossing). With sockets attached the engine sends and returns nothing; else returns
+        what to send."""
         ...
 
     def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
@@ -66,7 +68,8 @@ class Engine(Protocol):
     def recv_inner(self, limit: int = 256) -> Sequence[bytes]: ...
 
     def match(self, packet: bytes) -> str:
-        """What the policy database would do with an outbound inner packet: ``protect``, ``bypass``, ``discard``, ``none``."""
+        """What the policy database would do with an outbound inner packet: ``protect``, ``bypass``, ``discard``,
+        ``none``."""
         ...
 
     def status(self) -> Mapping[str, object]: ...

@@ -1,7 +1,10 @@
-"""IKE extensions: exchanges and tasks that a plugin registers. Provisional until three extensions outside the core use it.
+"""IKE extensions: exchanges and tasks that a plugin registers. Provisional until three extensions outside the core
+use it.
 
-A task contributes payloads to the messages of one exchange and reads those of the peer (strongSwan's idea). The initiator of
-an exchange calls ``build`` then ``process``; the responder ``process`` then ``build``. Each may be a plain function that returns
+A task contributes payloads to the messages of one exchange and reads those of the peer (strongSwan's idea). The
+initiator of
+an exchange calls ``build`` then ``process``; the responder ``process`` then ``build``. Each may be a plain function
+that returns
 None, or a generator that yields a request (see ``fynx.plugin.work``) and receives its outcome.
 """
 
@@ -14,7 +17,9 @@ from typing import Any, Literal, Protocol
 from fynx.events import Event
 from fynx.wire.payload import Payload
 
-Steps = Generator[Any, Any, None] | None
+Running = Generator[Any, Any, None]
+"""A task's steps under way: yields requests of ``fynx.plugin.work``, receives their outcomes."""
+Steps = Running | None
 Role = Literal["initiator", "responder"]
 
 
@@ -84,7 +89,8 @@ class Task(Protocol):
 
 
 MakeTask = Callable[[SaView, Mapping[str, object]], Task | None]
-"""Called once per exchange, with the options given to ``start`` (empty for the responder); None: no part in this one."""
+"""Called once per exchange, with the options given to ``start`` (empty for the responder); None: no part in this
+one."""
 
 
 @dataclass(frozen=True, slots=True)

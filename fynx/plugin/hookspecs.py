@@ -152,9 +152,11 @@ def fynx_event(event: Event) -> None:
 
 @hookspec
 def fynx_keylog(record: KeyRecord, section: object) -> None:
-    """Keys of an SA, for decrypting captures. ``section`` is the validated ``host.keylog`` (leave it out if not needed).
+    """Keys of an SA, for decrypting captures. ``section`` is the validated ``host.keylog`` (leave it out if not
+    needed).
 
-    When: an SA got its keys, and only if ``host.keylog`` is set. How often: once per IKE SA, once per direction of a Child SA.
+    When: an SA got its keys, and only if ``host.keylog`` is set. How often: once per IKE SA, once per direction of a
+    Child SA.
     Thread: the event loop's. Exception: logged with the plugin's name (never with the record), counted.
     """
 
@@ -163,6 +165,7 @@ def fynx_keylog(record: KeyRecord, section: object) -> None:
 def fynx_authorize(request: AuthorizeRequest) -> bool | None:  # type: ignore[empty-body]
     """May this authenticated peer have a tunnel? None means no opinion.
 
-    When: after the peer's AUTH was verified, before its SA is established. How often: once per IKE SA, all plugins asked.
+    When: after the peer's AUTH was verified, before its SA is established. How often: once per IKE SA, all plugins
+    asked.
     Thread: a worker thread, with a time-out. Exception, time-out or any False: the peer is refused.
     """

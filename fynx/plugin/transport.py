@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Where a datagram travels. Addresses are text (``"192.0.2.1"``, ``"2001:db8::1"``); local "" lets the system choose."""
+    """Where a datagram travels. Addresses are text (``"192.0.2.1"``, ``"2001:db8::1"``); local "" lets the system
+    choose."""
 
     local: str
     local_port: int
@@ -54,7 +55,8 @@ class Port(Protocol):
         ...
 
     def attach(self) -> None:
-        """Start delivering on the running loop. Sockets that a plane took over (``PortSocket.taken``) are left alone."""
+        """Start delivering on the running loop. Sockets that a plane took over (``PortSocket.taken``) are left
+        alone."""
         ...
 
     def send(self, batch: Sequence[Datagram]) -> None:

@@ -1,0 +1,136 @@
+"""Whether a first message gets an SA at all: who may be meant, cookies, half-open limits (RFC 7296 section 2.6, RFC
+8019)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from fynx.errors import Drop, Dropped
+from fynx.ike.cookie import CookieJar
+from fynx.ike.natd import packed
+from fynx.ike.policy import HostPolicy, Network, PeerPolicy
+from fynx.plugin.crypto import Random
+from fynx.plugin.transport import Path
+from fynx.wire.iana import NotifyType
+from fynx.wire.payload import NoncePayload, NotifyPayload, Payload
+
+FAILURES_ALLOWED = 20
+FAILURES_FORGIVEN_S = 60.0
+SOURCES_REMEMBERED = 4096
+
+
+class Peers:
+    """Which peers an address may belong to, the most specific first."""
+
+    def __init__(self, policies: tuple[PeerPolicy, ...]) -> None:
+        self.by_name = {policy.name: policy for policy in policies}
+        self._remotes: dict[str, tuple[Network, ...]] = {policy.name: policy.remote for policy in policies}
+        self._hosts: dict[str, list[PeerPolicy]] = {}
+        self._wide: list[PeerPolicy] = []
+        self._sort()
+
+    def resolved(self, name: str, remote: tuple[Network, ...]) -> None:
+        """The addresses of a peer that the configuration names by DNS."""
+        self._remotes[name] = remote
+        self._sort()
+
+    def at(self, address: str) -> tuple[PeerPolicy, ...]:
+        plain = address.partition("%")[0]
+        exact = self._hosts.get(plain, [])
+        if not self._wide:
+            return tuple(exact)
+        parsed = ip_address(plain)
+        fitting = [(self._width(policy, parsed), policy) for policy in self._wide]
+        wide = sorted((one for one in fitting if one[0] >= 0), key=lambda one: -one[0])
+        return (*exact, *(policy for _, policy in wide if policy not in exact))
+
+    def _sort(self) -> None:
+        self._hosts, self._wide = {}, []
+        for name, policy in self.by_name.items():
+            remote = self._remotes[name]
+            for network in remote:
+                if network.prefixlen == network.max_prefixlen:
+                    self._hosts.setdefault(str(network.network_address), []).append(policy)
+            if not remote or any(network.prefixlen < network.max_prefixlen for network in remote):
+                self._wide.append(policy)
+
+    def _width(self, policy: PeerPolicy, address: object) -> int:
+        remote = self._remotes[policy.name]
+        if not remote:
+            return 0
+        return max((network.prefixlen for network in remote if address in network), default=-1)
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket: ``rate`` per second, ``size`` at once."""
+
+    rate: float
+    size: float
+    level: float
+    at: float = 0.0
+
+    def take(self, now: float) -> bool:
+        self.level = min(self.size, self.level + (now - self.at) * self.rate)
+        self.at = now
+        if self.level < 1:
+            return False
+        self.level -= 1
+        return True
+
+
+class Admission:
+    """Counts half-open SAs and failures by source, and asks for cookies when there are many."""
+
+    def __init__(self, policy: HostPolicy, random: Random) -> None:
+        self._policy = policy
+        self._cookies = CookieJar(random)
+        self._by_source: Counter[str] = Counter()
+        self._failures: dict[str, tuple[int, float]] = {}
+        self.half_open = 0
+        self.replies = Bucket(rate=100.0, size=200.0, level=200.0)
+        """Limits what is sent to addresses that have proved nothing (section 2.21.4)."""
+
+    def check(self, now: float, path: Path) -> None:
+        """Raises ``Dropped`` when this source, or the host, has its share of half-open SAs or of failures."""
+        if self.half_open >= self._policy.half_open_limit:
+            raise Dropped(Drop.HALF_OPEN_LIMIT, "the host's limit")
+        if self._by_source[path.remote] >= self._policy.half_open_per_source:
+            raise Dropped(Drop.HALF_OPEN_LIMIT, "this source's limit")
+        count, since = self._failures.get(path.remote, (0, now))
+        if count >= FAILURES_ALLOWED and now - since < FAILURES_FORGIVEN_S:
+            raise Dropped(Drop.ADMISSION, "too many failed authentications from this source")
+
+    def cookie(self, now: float, spi_i: bytes, path: Path, payloads: tuple[Payload, ...]) -> bytes | None:
+        """None when the message may pass; else the cookie to ask for, without keeping any state."""
+        if self.half_open < self._policy.cookie_threshold:
+            return None
+        nonce = next((one.data for one in payloads if isinstance(one, NoncePayload)), b"")
+        source = packed(path.remote) + path.remote_port.to_bytes(2, "big")
+        shown = next(
+            (one.data for one in payloads if isinstance(one, NotifyPayload) and one.type == NotifyType.COOKIE), b""
+        )
+        if shown and self._cookies.check(now, shown, nonce, source, spi_i):
+            return None
+        return self._cookies.make(now, nonce, source, spi_i)
+
+    def opened(self, source: str) -> None:
+        self.half_open += 1
+        self._by_source[source] += 1
+
+    def closed(self, source: str) -> None:
+        self.half_open -= 1
+        self._by_source[source] -= 1
+        if self._by_source[source] <= 0:
+            del self._by_source[source]
+
+    def failed(self, now: float, source: str) -> None:
+        """An authentication failed; the count starts anew when the last one is long ago."""
+        count, since = self._failures.get(source, (0, now))
+        if now - since >= FAILURES_FORGIVEN_S:
+            count, since = 0, now
+        if len(self._failures) >= SOURCES_REMEMBERED and source not in self._failures:
+            self._failures.pop(next(iter(self._failures)))
+        self._failures[source] = (count + 1, since)

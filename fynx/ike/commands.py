@@ -1,0 +1,137 @@
+"""What users and the data plane ask for: bring up, take down, check (RFC 7296 sections 1.2 to 1.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fynx.errors import StateError
+from fynx.ike.conversation import INIT
+from fynx.ike.effects import (
+    CheckLiveness,
+    Command,
+    Initiate,
+    InitiateChild,
+    StartExchange,
+    Terminate,
+    TerminateChild,
+)
+from fynx.ike.sa import IkeSa
+from fynx.ike.states import IkeState
+from fynx.wire.iana import ExchangeType
+
+if TYPE_CHECKING:
+    from fynx.ike.endpoint import Endpoint
+    from fynx.ike.policy import PeerPolicy
+
+
+def perform(endpoint: Endpoint, command: Command) -> None:
+    match command:
+        case Initiate():
+            _initiate(endpoint, command)
+        case InitiateChild():
+            _initiate_child(endpoint, command)
+        case Terminate():
+            _terminate(endpoint, command)
+        case TerminateChild():
+            _terminate_child(endpoint, command)
+        case CheckLiveness():
+            sa = _established(endpoint, command.peer)
+            if sa.exchange is None:
+                sa.start(ExchangeType.INFORMATIONAL, liveness=True)
+                endpoint.pump(sa)
+        case StartExchange():
+            sa = _established(endpoint, command.peer)
+            if command.exchange not in endpoint.catalogue.exchanges:
+                raise StateError(f"no extension registers exchange type {command.exchange}")
+            sa.start(command.exchange, **command.options)
+            endpoint.pump(sa)
+
+
+def _initiate(endpoint: Endpoint, command: Initiate) -> None:
+    policy = _policy(endpoint, command.peer)
+    names = command.children or tuple(child.name for child in policy.children if child.start == "initiate")
+    names = names or tuple(child.name for child in policy.children[:1])
+    for name in names:
+        _check_child(policy, name)
+    coming = _coming_up(endpoint, command.peer)
+    if coming is not None:
+        coming.wanted = tuple(dict.fromkeys((*coming.wanted, *names)))
+        return
+    established = endpoint.by_peer.get(command.peer, [])
+    if established:
+        for name in names:
+            _add_child(endpoint, established[-1], name)
+        return
+    sa = endpoint.new_initiator(policy, command.path, names)
+    sa.start(INIT)
+    endpoint.pump(sa)
+
+
+def _initiate_child(endpoint: Endpoint, command: InitiateChild) -> None:
+    sa = _established(endpoint, command.peer)
+    _check_child(sa.policy, command.child)
+    _add_child(endpoint, sa, command.child)
+
+
+def _add_child(endpoint: Endpoint, sa: IkeSa, name: str) -> None:
+    asked = any(options.get("child") == name for _, options in sa.queue)
+    running = sa.exchange is not None and sa.exchange.options.get("child") == name
+    if sa.child_of(name) is None and not asked and not running:
+        sa.start(ExchangeType.CREATE_CHILD_SA, child=name)
+        endpoint.pump(sa)
+
+
+def _terminate(endpoint: Endpoint, command: Terminate) -> None:
+    if command.peer:
+        _policy(endpoint, command.peer)
+    for sa in list(endpoint.sas.values()):
+        if command.peer not in ("", sa.peer):
+            continue
+        if not sa.established:
+            if sa.state is not IkeState.DELETING:
+                endpoint.drop(sa, "stopped")
+            continue
+        sa.queue.clear()
+        sa.start(ExchangeType.INFORMATIONAL, delete="deleted by us")
+        endpoint.pump(sa)
+
+
+def _terminate_child(endpoint: Endpoint, command: TerminateChild) -> None:
+    sa = _established(endpoint, command.peer)
+    child = sa.child_of(command.child)
+    if child is None:
+        raise StateError(f"peer {command.peer!r} has no child {command.child!r} up")
+    sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle)
+    endpoint.pump(sa)
+
+
+def _coming_up(endpoint: Endpoint, peer: str) -> IkeSa | None:
+    return next(
+        (
+            sa
+            for sa in endpoint.sas.values()
+            if sa.initiator and sa.peer == peer and not sa.established and sa.state is not IkeState.DELETING
+        ),
+        None,
+    )
+
+
+def _established(endpoint: Endpoint, peer: str) -> IkeSa:
+    _policy(endpoint, peer)
+    found = endpoint.by_peer.get(peer)
+    if not found:
+        raise StateError(f"peer {peer!r} is not up")
+    return found[-1]
+
+
+def _policy(endpoint: Endpoint, peer: str) -> PeerPolicy:
+    policy = endpoint.peers.by_name.get(peer)
+    if policy is None:
+        raise StateError(f"no peer is called {peer!r}; configured: {', '.join(endpoint.peers.by_name) or 'none'}")
+    return policy
+
+
+def _check_child(policy: PeerPolicy, name: str) -> None:
+    if all(child.name != name for child in policy.children):
+        names = ", ".join(child.name for child in policy.children)
+        raise StateError(f"peer {policy.name!r} has no child called {name!r}; configured: {names}")

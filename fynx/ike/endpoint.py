@@ -1,0 +1,401 @@
+"""One host's IKEv2: a function of bytes, time, randomness and answers to an ordered queue of effects (RFC 7296).
+
+Nothing raises out of ``datagram``: what is refused is counted by name and emitted as ``PacketRefused``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Any
+
+from fynx.errors import Drop, Dropped, FynxError, PeerFault
+from fynx.events import Event, HandshakeStarted, PacketRefused, PluginFailed
+from fynx.ike import commands, upkeep
+from fynx.ike.admission import Admission, Peers
+from fynx.ike.conversation import AUTH, INIT, NO_SPI, Conversation, outer_payloads
+from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, Transmit
+from fynx.ike.exchange import Catalogue
+from fynx.ike.policy import HostPolicy, Network, PeerPolicy
+from fynx.ike.sa import IkeSa
+from fynx.ike.snapshot import snapshot
+from fynx.ike.timers import Timer, Timers
+from fynx.ike.window import Arrival, HalfOpenKey
+from fynx.plugin.crypto import Algorithms, Random
+from fynx.plugin.dataplane import Expire
+from fynx.plugin.extension import Extension
+from fynx.plugin.transport import Path
+from fynx.wire.header import HEADER_LEN, Header, parse_header
+from fynx.wire.iana import NotifyType
+from fynx.wire.message import encode_message, parse_payloads
+from fynx.wire.payload import NotifyPayload, Payload
+
+SPI_LEN = 8
+Running = Generator[Any, Any, Any]
+
+
+class Endpoint:
+    """See the module. All times are the caller's monotonic seconds; ``random(n)`` must be a cryptographic source."""
+
+    def __init__(
+        self, policy: HostPolicy, algorithms: Algorithms, extensions: tuple[Extension, ...], random: Random
+    ) -> None:
+        self.policy, self.algorithms, self.random = policy, algorithms, random
+        self.now = 0.0
+        self.peers = Peers(policy.peers)
+        self.admission = Admission(policy, random)
+        self.catalogue = Catalogue(extensions)
+        self.conversation = Conversation(self.catalogue, partial(upkeep.verified, self))
+        self.timers = Timers()
+        self.sas: dict[int, IkeSa] = {}
+        self.by_peer: dict[str, list[IkeSa]] = {}
+        self.handles: dict[int, IkeSa] = {}
+        self.half_open: dict[HalfOpenKey, IkeSa] = {}
+        self._initiators: dict[bytes, IkeSa] = {}
+        self._responders: dict[bytes, IkeSa] = {}
+        self._effects: deque[Effect] = deque()
+        self._counters: Counter[str] = Counter()
+        self._parked: dict[int, tuple[IkeSa, Running, Callable[[FynxError | None], None]]] = {}
+        self._serials, self._tickets, self._handles = count(1), count(1), count(1)
+
+    # What the driver calls.
+
+    def datagram(self, now: float, path: Path, data: bytes) -> None:
+        """One IKE message, the non-ESP marker already removed."""
+        self.now = now
+        try:
+            self._receive(path, data)
+        except Dropped as refusal:
+            self._refuse(path, refusal)
+
+    def command(self, now: float, command: Command) -> None:
+        """Raises ``StateError`` when it names a peer or a child that does not exist."""
+        self.now = now
+        commands.perform(self, command)
+
+    def answer(self, now: float, ticket: int, outcome: object) -> None:
+        """The outcome of an ``Ask``: a value, or an exception instance. Outcomes for SAs that are gone are ignored."""
+        self.now = now
+        parked = self._parked.pop(ticket, None)
+        if parked is not None:
+            self._step(*parked, outcome)
+
+    def tick(self, now: float) -> None:
+        self.now = now
+        for timer, serial in self.timers.due(now):
+            sa = self.sas.get(serial)
+            if sa is not None:
+                upkeep.fire(self, sa, timer)
+
+    def deadline(self) -> float | None:
+        return self.timers.next()
+
+    def effects(self) -> Iterator[Effect]:
+        """Drains the queue, in order; effects that come while it is drained are drained too."""
+        while self._effects:
+            yield self._effects.popleft()
+
+    def path_seen(self, now: float, handle: int, path: Path) -> None:
+        """The plane saw an authenticated, newest ESP packet of this child from another address (section 2.23)."""
+        self.now = now
+        upkeep.path_seen(self, handle, path)
+
+    def expired(self, now: float, expire: Expire) -> None:
+        self.now = now
+        upkeep.expired(self, expire)
+
+    def activity(self, now: float, handle: int) -> None:
+        """Authenticated traffic came in on this child: the peer lives."""
+        sa = self.handles.get(handle)
+        if sa is not None:
+            sa.heard_at = now
+
+    def resolved(self, peer: str, remote: tuple[Network, ...]) -> None:
+        """The addresses that a peer's DNS name has now."""
+        self.peers.resolved(peer, remote)
+
+    def snapshot(self) -> tuple[IkeSnapshot, ...]:
+        return tuple(snapshot(sa) for sa in self.sas.values())
+
+    def counters(self) -> dict[str, int]:
+        """Refusals by name, and the gauges of SAs."""
+        gauges = {
+            "ike_sa_active": sum(sa.established for sa in self.sas.values()),
+            "child_sa_active": len(self.handles),
+            "half_open": self.admission.half_open,
+        }
+        return {**self._counters, **gauges}
+
+    # What SAs and their tasks call (``sa.Services``).
+
+    def effect(self, effect: Effect) -> None:
+        self._effects.append(effect)
+
+    def emit(self, event: Event) -> None:
+        self._effects.append(Emit(event))
+
+    def count(self, name: str) -> None:
+        self._counters[name] += 1
+
+    def next_handle(self) -> int:
+        return next(self._handles)
+
+    def candidates(self, path: Path) -> tuple[PeerPolicy, ...]:
+        return self.peers.at(path.remote)
+
+    def siblings(self, sa: IkeSa) -> tuple[IkeSa, ...]:
+        return tuple(
+            other
+            for other in self.by_peer.get(sa.peer, ())
+            if other is not sa and (sa.remote_id is None or other.remote_id == sa.remote_id)
+        )
+
+    def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
+        for ticket in [ticket for ticket, parked in self._parked.items() if parked[0] is sa]:
+            self._parked.pop(ticket)[1].close()
+        self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
+        upkeep.buried(self, sa, reason, confirmed=confirmed)
+
+    # SAs.
+
+    def new_initiator(self, policy: PeerPolicy, path: Path, wanted: tuple[str, ...]) -> IkeSa:
+        spi_i = self._fresh_spi(self._initiators)
+        sa = IkeSa(next(self._serials), "initiator", self, path, spi_i, NO_SPI, (policy,), self.now, wanted=wanted)
+        self._initiators[spi_i] = self.sas[sa.serial] = sa
+        self.emit(HandshakeStarted(sa.peer, sa.role, str(path)))
+        return sa
+
+    def _new_responder(self, header: Header, path: Path, key: HalfOpenKey) -> IkeSa:
+        spi_r = self._fresh_spi(self._responders)
+        policies = self.candidates(path)
+        sa = IkeSa(next(self._serials), "responder", self, path, header.spi_i, spi_r, policies, self.now)
+        sa.init.half_open = key
+        self._responders[spi_r] = self.sas[sa.serial] = self.half_open[key] = sa
+        self.admission.opened(path.remote)
+        self.emit(HandshakeStarted(sa.peer, sa.role, str(path)))
+        return sa
+
+    def _fresh_spi(self, taken: dict[bytes, IkeSa]) -> bytes:
+        while (spi := self.random(SPI_LEN)) in taken or spi == NO_SPI:
+            pass
+        return spi
+
+    def pump(self, sa: IkeSa) -> None:
+        """Starts the exchange that waits, when the window is free and the SA may carry it (section 2.3)."""
+        if sa.exchange is not None or sa.busy or not sa.queue or sa.serial not in self.sas:
+            return
+        number, options = sa.queue[0]
+        if not (number in (INIT, AUTH) or sa.established or "closing" in options):
+            return
+        sa.queue.popleft()
+        sa.busy = True
+        self._spawn(sa, self.conversation.open(sa, number, dict(options)), partial(self._opened, sa))
+
+    # Receiving.
+
+    def _receive(self, path: Path, data: bytes) -> None:
+        header = parse_header(data)
+        if header.major != 2:
+            self._wrong_version(header, path)
+        if header.spi_i == NO_SPI:
+            raise Dropped(Drop.ZERO_SPI, "initiator SPI 0")
+        if header.exchange not in self.catalogue.exchanges:
+            raise Dropped(Drop.EXCHANGE, f"exchange type {header.exchange}")
+        if header.exchange == INIT and not header.response:
+            self._first_message(header, path, data)
+            return
+        sa = self._find(header)
+        if sa is None:
+            self._unknown(header, path)
+        elif header.response:
+            self._response(sa, header, path, data)
+        else:
+            self._request(sa, header, path, data)
+
+    def _find(self, header: Header) -> IkeSa | None:
+        """By our own SPI: the flag says whether the sender made the first one (section 3.1)."""
+        if header.initiator:
+            sa = self._responders.get(header.spi_r)
+            return sa if sa is not None and sa.spi_i == header.spi_i else None
+        sa = self._initiators.get(header.spi_i)
+        if sa is None or (sa.spi_r != header.spi_r and not (header.exchange == INIT and sa.spi_r == NO_SPI)):
+            return None
+        return sa
+
+    def _first_message(self, header: Header, path: Path, data: bytes) -> None:
+        if not header.initiator:
+            raise Dropped(Drop.FLAGS, "an IKE_SA_INIT request without the Initiator flag")
+        if header.message_id != 0:
+            raise Dropped(Drop.MESSAGE_ID, f"IKE_SA_INIT with message id {header.message_id}")
+        if header.spi_r != NO_SPI:
+            raise Dropped(Drop.UNKNOWN_SPI, "a first message with a responder SPI")
+        if header.spi_i in self._initiators:
+            raise Dropped(Drop.REFLECTION, "our own first message came back")
+        key = HalfOpenKey.of(header.spi_i, path, data)
+        known = self.half_open.get(key)
+        if known is not None:
+            self._repeat_init(known, path)
+            return
+        self._admit(header, path, data, key)
+
+    def _repeat_init(self, sa: IkeSa, path: Path) -> None:
+        if not sa.init.response:
+            raise Dropped(Drop.BUSY, "the first message is being worked on")
+        self.count("retransmitted_responses")
+        self.effect(Transmit(path, sa.init.response))
+
+    def _admit(self, header: Header, path: Path, data: bytes, key: HalfOpenKey) -> None:
+        if not self.candidates(path):
+            raise Dropped(Drop.NO_PEER, f"no peer is configured for {path.remote}")
+        self.admission.check(self.now, path)
+        try:
+            payloads = parse_payloads(header.next_payload, data[HEADER_LEN:])
+        except PeerFault as fault:
+            if fault.notify == NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD:
+                self._reply_in_clear(header, path, NotifyPayload(fault.notify, fault.data))
+            raise Dropped(Drop.SYNTAX, fault.why) from None
+        cookie = self.admission.cookie(self.now, header.spi_i, path, payloads)
+        if cookie is not None:
+            self.count("cookies_asked")
+            self._reply_in_clear(header, path, NotifyPayload(NotifyType.COOKIE, cookie))
+            return
+        self._begin(header, path, data, key, payloads)
+
+    def _begin(self, header: Header, path: Path, data: bytes, key: HalfOpenKey, payloads: tuple[Payload, ...]) -> None:
+        sa = self._new_responder(header, path, key)
+        self.timers.set((Timer.HALF_OPEN, sa.serial), self.now + self.policy.half_open_s)
+
+        def finished(error: FynxError | None) -> None:
+            if error is None:
+                return
+            if isinstance(error, PeerFault) and error.notify not in _SILENT:
+                self._reply_in_clear(header, path, NotifyPayload(error.notify, error.data))
+            else:
+                reason = error.reason if isinstance(error, Dropped) else Drop.SYNTAX
+                self._refuse(path, Dropped(reason, str(error)))
+            self.drop(sa, str(error))
+
+        self._spawn(sa, self.conversation.answer_init(sa, payloads, data), finished)
+
+    def _response(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
+        if not sa.window.answers(header.message_id, header.exchange) or sa.initiator is header.initiator:
+            raise Dropped(Drop.UNEXPECTED_RESPONSE, f"no request {header.message_id} is waiting")
+        if sa.busy:
+            raise Dropped(Drop.BUSY, "a response is being worked on")
+        if header.exchange != INIT and not outer_payloads(header, data):
+            raise Dropped(Drop.NOT_PROTECTED, "an empty message in clear")
+        upkeep.hint(self, sa, header, data)
+        if header.exchange == INIT:
+            sa.path = replace(sa.path, local=sa.path.local or path.local)
+        sa.busy = True
+        self._spawn(sa, self.conversation.complete(sa, header, data, path), partial(self._completed, sa, path))
+
+    def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
+        spec = self.catalogue.exchanges[header.exchange]
+        if spec.before_auth is sa.established:
+            raise Dropped(Drop.EXCHANGE, f"{spec.name} does not fit state {sa.state.value}")
+        arrival = sa.window.arrival(header.message_id)
+        if arrival is Arrival.OUTSIDE:
+            raise Dropped(Drop.WINDOW, f"message id {header.message_id}, expected {sa.window.expected}")
+        if arrival is Arrival.BUSY:
+            raise Dropped(Drop.BUSY, "the request is being worked on")
+        if arrival is Arrival.REPEAT:
+            self._repeat(sa, header, path, data)
+            return
+        sa.window.serving(header.message_id, data)
+        self._spawn(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
+
+    def _repeat(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
+        """A repeated request gets the same octets again; one that only claims the id has to prove itself first."""
+        if not sa.window.is_same_request(data):
+            self.conversation.opened(sa, header, data)
+        self.count("retransmitted_responses")
+        self.effect(Transmit(path, sa.window.cached))
+
+    # After the steps.
+
+    def _opened(self, sa: IkeSa, error: FynxError | None) -> None:
+        sa.busy = False
+        if error is not None:
+            upkeep.own_failure(self, sa, error)
+            return
+        upkeep.arm(self, sa)
+        self.pump(sa)
+
+    def _completed(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
+        sa.busy = False
+        if error is not None:
+            self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
+            upkeep.after_refusal(self, sa)
+            return
+        if sa.exchange is None:
+            upkeep.disarm(self, sa)
+        upkeep.settle(self, sa)
+
+    def _answered(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
+        if error is not None:
+            sa.window.abandon()
+            self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
+            return
+        upkeep.settle(self, sa)
+
+    def _spawn(self, sa: IkeSa, running: Running, finished: Callable[[FynxError | None], None]) -> None:
+        self._step(sa, running, finished, None)
+
+    def _step(self, sa: IkeSa, running: Running, finished: Callable[[FynxError | None], None], outcome: object) -> None:
+        """Runs until the next piece of work or the end. A bug ends this SA, not the host."""
+        try:
+            work = running.throw(outcome) if isinstance(outcome, BaseException) else running.send(outcome)
+        except StopIteration:
+            finished(None)
+        except FynxError as error:
+            finished(error)
+        except Exception as bug:
+            self.emit(PluginFailed(sa.peer, "core", "exchange", f"{type(bug).__name__} at {_where(bug)}"))
+            self.drop(sa, "an internal error")
+        else:
+            ticket = next(self._tickets)
+            self._parked[ticket] = (sa, running, finished)
+            self.effect(Ask(ticket, work))
+
+    # Refusing.
+
+    def _refuse(self, path: Path, refusal: Dropped) -> None:
+        self.count(f"drop_{refusal.reason.value}")
+        self.emit(PacketRefused("", refusal.reason.value, str(path), refusal.why))
+
+    def _wrong_version(self, header: Header, path: Path) -> None:
+        if header.major > 2 and not header.response:
+            self._reply_in_clear(header, path, NotifyPayload(NotifyType.INVALID_MAJOR_VERSION))
+        raise Dropped(Drop.VERSION, f"major version {header.major}")
+
+    def _unknown(self, header: Header, path: Path) -> None:
+        if not header.response:
+            self._reply_in_clear(header, path, NotifyPayload(NotifyType.INVALID_IKE_SPI))
+        raise Dropped(Drop.UNKNOWN_SPI, "no such IKE SA")
+
+    def _reply_in_clear(self, header: Header, path: Path, notify: NotifyPayload) -> None:
+        """One unprotected answer, rate limited, never longer than what it answers (sections 2.5, 2.6, 2.21.4)."""
+        answer = replace(header, initiator=not header.initiator, response=True, major=2, minor=0, version_flag=False)
+        data = encode_message(answer, (notify,))
+        if len(data) > header.length and notify.type != NotifyType.INVALID_MAJOR_VERSION and header.exchange != INIT:
+            return
+        if not self.admission.replies.take(self.now):
+            self.count(f"drop_{Drop.RATE_LIMITED.value}")
+            return
+        self.effect(Transmit(path, data))
+
+
+_SILENT = (NotifyType.INVALID_SYNTAX, NotifyType.AUTHENTICATION_FAILED)
+"""Faults of a first message that are dropped: nobody has proved anything yet (section 2.21.1)."""
+
+
+def _where(bug: Exception) -> str:
+    """The innermost line of our own code, without any value of it."""
+    frame = bug.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "unknown"

@@ -1,0 +1,131 @@
+"""Runs the tasks of one exchange, in order, and finds payloads in its messages.
+
+A task of the core that fails refuses the message; one of a plugin that raises anything but a refusal is taken out of
+the
+exchange and named, and the exchange goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fynx.errors import FynxError, PeerFault
+from fynx.events import PluginFailed
+from fynx.ike.sa import IkeSa
+from fynx.plugin.extension import ExchangeSpec, Extension, Incoming, Running, Steps, Task, TaskSpec
+from fynx.wire.iana import NotifyType
+from fynx.wire.payload import NotifyPayload, Payload
+
+CORE = "core"
+
+
+class Restart(FynxError):
+    """IKE_SA_INIT is to be sent again, with what the peer asked for (RFC 7296 sections 2.6 and 2.7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A task with the extension that brought it."""
+
+    extension: str
+    spec: TaskSpec
+
+
+@dataclass(slots=True)
+class Exchange:
+    number: int
+    options: Mapping[str, object]
+    tasks: list[tuple[Registered, Task]] = field(default_factory=list)
+
+
+class Catalogue:
+    """All exchange types and tasks of one endpoint, sorted once, at boot."""
+
+    def __init__(self, extensions: tuple[Extension, ...]) -> None:
+        self.exchanges: dict[int, ExchangeSpec] = {}
+        tasks: dict[int, list[Registered]] = {}
+        for extension in extensions:
+            for exchange in extension.exchanges:
+                if exchange.number in self.exchanges:
+                    raise FynxError(f"extension {extension.name!r} registers exchange type {exchange.number} again")
+                self.exchanges[exchange.number] = exchange
+            for spec in extension.tasks:
+                tasks.setdefault(spec.exchange, []).append(Registered(extension.name, spec))
+        self._tasks = {number: sorted(found, key=lambda one: one.spec.order) for number, found in tasks.items()}
+
+    def begin(self, sa: IkeSa, number: int, options: Mapping[str, object]) -> Exchange:
+        """Makes the tasks of one exchange."""
+        exchange = Exchange(number, options)
+        for registered in self._tasks.get(number, ()):
+            task = _make(sa, registered, options)
+            if task is not None:
+                exchange.tasks.append((registered, task))
+        return exchange
+
+
+def _make(sa: IkeSa, registered: Registered, options: Mapping[str, object]) -> Task | None:
+    try:
+        return registered.spec.make(sa, options)
+    except Exception as error:
+        _blame(sa, registered, "make", error)
+        return None
+
+
+def run(sa: IkeSa, exchange: Exchange, phase: str, step: Callable[[Task], Steps]) -> Running:
+    """Calls ``step`` on each task; a generator, so that a task may ask for work."""
+    for registered, task in list(exchange.tasks):
+        try:
+            steps = step(task)
+            if steps is not None:
+                yield from steps
+        except FynxError:
+            raise
+        except Exception as error:
+            _blame(sa, registered, phase, error)
+            exchange.tasks.remove((registered, task))
+
+
+def _blame(sa: IkeSa, registered: Registered, phase: str, error: Exception) -> None:
+    if registered.extension == CORE:
+        raise error
+    sa.emit(PluginFailed(sa.peer, registered.extension, f"task {registered.spec.name}.{phase}", type(error).__name__))
+
+
+P = TypeVar("P")
+
+
+def every(message: Incoming, kind: type[P]) -> tuple[P, ...]:
+    return tuple(payload for payload in message.payloads if isinstance(payload, kind))
+
+
+def one(message: Incoming, kind: type[P], *, initiator: bool | None = None) -> P:
+    """The only payload of that kind; none or several is INVALID_SYNTAX (RFC 7296 sections 1.2, 2.21)."""
+    found = maybe(message, kind, initiator=initiator)
+    if found is None:
+        raise PeerFault(NotifyType.INVALID_SYNTAX, f"{kind.__name__} is missing")
+    return found
+
+
+def maybe(message: Incoming, kind: type[P], *, initiator: bool | None = None) -> P | None:
+    found = [
+        payload
+        for payload in every(message, kind)
+        if initiator is None or getattr(payload, "initiator", None) is initiator
+    ]
+    if len(found) > 1:
+        raise PeerFault(NotifyType.INVALID_SYNTAX, f"{kind.__name__} occurs {len(found)} times")
+    return found[0] if found else None
+
+
+def notify(message: Incoming, kind: int) -> NotifyPayload | None:
+    return next((payload for payload in every(message, NotifyPayload) if payload.type == kind), None)
+
+
+def first_error(message: Incoming) -> NotifyPayload | None:
+    return next((payload for payload in every(message, NotifyPayload) if payload.is_error), None)
+
+
+def errors(payloads: tuple[Payload, ...]) -> tuple[NotifyPayload, ...]:
+    return tuple(payload for payload in payloads if isinstance(payload, NotifyPayload) and payload.is_error)

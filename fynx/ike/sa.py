@@ -1,0 +1,166 @@
+"""One IKE SA: its identity, keys, path, children and the exchanges that wait (RFC 7296 section 2)."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from fynx.errors import StateError
+from fynx.events import Event, IkeStateChanged
+from fynx.ike.child import ChildSa
+from fynx.ike.effects import Effect, Emit
+from fynx.ike.keymat import IkeKeys
+from fynx.ike.natd import NatStatus
+from fynx.ike.policy import HostPolicy, PeerPolicy
+from fynx.ike.protect import IkeSuite, Protector
+from fynx.ike.states import ESTABLISHED, IKE_TRANSITIONS, IkeEvent, IkeState, advance
+from fynx.ike.window import HalfOpenKey, Window
+from fynx.plugin.auth import Identity
+from fynx.plugin.crypto import Algorithms, Offer
+from fynx.plugin.extension import Role
+from fynx.plugin.transport import Path
+from fynx.wire.proposal import Proposal
+
+if TYPE_CHECKING:
+    from fynx.ike.exchange import Exchange
+
+
+class Services(Protocol):
+    """What an IKE SA and its tasks may ask of the endpoint they live in."""
+
+    @property
+    def policy(self) -> HostPolicy: ...
+
+    @property
+    def algorithms(self) -> Algorithms: ...
+
+    @property
+    def now(self) -> float: ...
+
+    def random(self, count: int) -> bytes: ...
+
+    def effect(self, effect: Effect) -> None: ...
+
+    def next_handle(self) -> int: ...
+
+    def candidates(self, path: Path) -> tuple[PeerPolicy, ...]:
+        """Peers whose address fits, the most specific first."""
+        ...
+
+    def siblings(self, sa: IkeSa) -> tuple[IkeSa, ...]:
+        """Other established IKE SAs between the same two authenticated identities."""
+        ...
+
+    def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
+        """Forgets the SA and removes its children, without a word to the peer."""
+        ...
+
+
+@dataclass(slots=True, repr=False)
+class InitState:
+    """What IKE_SA_INIT leaves behind for AUTH: both nonces and both messages (section 2.15), and its retries."""
+
+    ni: bytes = b""
+    nr: bytes = b""
+    request: bytes = b""
+    response: bytes = b""
+    proposal: Proposal | None = None
+    method: int = 0
+    offer: Offer | None = None
+    cookie: bytes = b""
+    cookies_seen: int = 0
+    methods_changed: int = 0
+    half_open: HalfOpenKey | None = None
+
+
+@dataclass(slots=True)
+class Failure:
+    """Why this SA did not come up, in plain words, with the notification that goes with it."""
+
+    notify: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(slots=True)
+class IkeSa:
+    serial: int
+    role: Role
+    services: Services
+    path: Path
+    spi_i: bytes
+    spi_r: bytes
+    policies: tuple[PeerPolicy, ...]
+    """The peer's policy once it is known; before that, as responder, all that fit."""
+    started_at: float
+    state: IkeState = IkeState.IDLE
+    init: InitState = field(default_factory=InitState)
+    window: Window = field(default_factory=Window)
+    exchange: Exchange | None = None
+    queue: deque[tuple[int, Mapping[str, object]]] = field(default_factory=deque)
+    suite: IkeSuite | None = None
+    keys: IkeKeys | None = None
+    protector: Protector | None = None
+    nat: NatStatus | None = None
+    local_id: Identity | None = None
+    remote_id: Identity | None = None
+    children: dict[int, ChildSa] = field(default_factory=dict)
+    wanted: tuple[str, ...] = ()
+    established_at: float | None = None
+    heard_at: float = 0.0
+    hinted_at: float | None = None
+    failure: Failure | None = None
+    notes: dict[str, object] = field(default_factory=dict)
+    counters: Counter[str] = field(default_factory=Counter)
+    closing: str = ""
+    """Set by a task: drop this SA, for this reason, once the message under way is out."""
+    busy: bool = False
+    """One of our own exchanges is between its steps (an answer is pending)."""
+
+    @property
+    def peer(self) -> str:
+        return self.policies[0].name if len(self.policies) == 1 else ""
+
+    @property
+    def policy(self) -> PeerPolicy:
+        if len(self.policies) != 1:
+            raise StateError("the peer is not known yet")
+        return self.policies[0]
+
+    @property
+    def established(self) -> bool:
+        return self.state in ESTABLISHED
+
+    @property
+    def initiator(self) -> bool:
+        return self.role == "initiator"
+
+    @property
+    def spi_own(self) -> bytes:
+        return self.spi_i if self.initiator else self.spi_r
+
+    def advance(self, event: IkeEvent) -> None:
+        before = advance(self, event, IKE_TRANSITIONS)
+        if before is not self.state:
+            self.emit(IkeStateChanged(self.peer, self.spi_i.hex(), self.spi_r.hex(), before.value, self.state.value))
+
+    def emit(self, event: Event) -> None:
+        self.services.effect(Emit(event))
+
+    def random(self, count: int) -> bytes:
+        return self.services.random(count)
+
+    def start(self, exchange: int, **options: object) -> None:
+        """Queues an exchange; it goes out when the window is free (section 2.3)."""
+        self.queue.append((exchange, options))
+
+    def child_of(self, name: str) -> ChildSa | None:
+        return next((child for child in self.children.values() if child.name == name and child.alive), None)
+
+    def wipe(self) -> None:
+        if self.keys is not None:
+            self.keys.wipe()
+        self.keys = self.protector = None
+        self.init = InitState()

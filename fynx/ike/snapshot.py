@@ -1,0 +1,38 @@
+"""Read-only views of SAs, for ``status``."""
+
+from __future__ import annotations
+
+from fynx.ike.child import ChildSa
+from fynx.ike.effects import ChildSnapshot, IkeSnapshot
+from fynx.ike.sa import IkeSa
+from fynx.ike.selectors import show
+
+
+def snapshot(sa: IkeSa) -> IkeSnapshot:
+    return IkeSnapshot(
+        peer=sa.peer,
+        state=sa.state.value,
+        role=sa.role,
+        remote=str(sa.path),
+        local_id=str(sa.local_id or ""),
+        remote_id=str(sa.remote_id or ""),
+        spi_i=sa.spi_i.hex(),
+        spi_r=sa.spi_r.hex(),
+        suite=sa.suite.keyword if sa.suite is not None else "",
+        established_at=sa.established_at,
+        children=tuple(_child(child) for child in sa.children.values()),
+    )
+
+
+def _child(child: ChildSa) -> ChildSnapshot:
+    return ChildSnapshot(
+        name=child.name,
+        state=child.state.value,
+        handle=child.handle,
+        spi_in=child.spi_in,
+        spi_out=child.spi_out,
+        mode=child.mode,
+        local=tuple(show(one) for one in child.local_ts),
+        remote=tuple(show(one) for one in child.remote_ts),
+        esp=child.suite.keyword,
+    )

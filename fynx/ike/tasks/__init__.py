@@ -1,0 +1,71 @@
+"""The core's own exchanges and tasks, registered as any extension registers its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from fynx.ike.sa import IkeSa
+from fynx.ike.tasks.auth import AuthTask
+from fynx.ike.tasks.child import ChildTask
+from fynx.ike.tasks.delete import DeleteTask, NotifyTask
+from fynx.ike.tasks.init import InitTask
+from fynx.ike.tasks.natd import NatDetectionTask
+from fynx.plugin.extension import ExchangeSpec, Extension, SaView, Task, TaskSpec
+from fynx.wire.iana import ExchangeType
+
+_Options = Mapping[str, object]
+
+
+def _init(view: SaView, _: _Options) -> Task:
+    return InitTask(cast("IkeSa", view))
+
+
+def _natd(view: SaView, _: _Options) -> Task:
+    return NatDetectionTask(cast("IkeSa", view))
+
+
+def _auth(view: SaView, _: _Options) -> Task:
+    return AuthTask(cast("IkeSa", view))
+
+
+def _first_child(view: SaView, options: _Options) -> Task | None:
+    return _child(view, ExchangeType.IKE_AUTH, options)
+
+
+def _next_child(view: SaView, options: _Options) -> Task | None:
+    return _child(view, ExchangeType.CREATE_CHILD_SA, options)
+
+
+def _child(view: SaView, exchange: int, options: _Options) -> Task | None:
+    """The initiator names its child; the responder learns which one from the selectors."""
+    asked, name = bool(options), str(options.get("child", ""))
+    return None if asked and not name else ChildTask(cast("IkeSa", view), exchange, name)
+
+
+def _delete(view: SaView, options: _Options) -> Task:
+    return DeleteTask(cast("IkeSa", view), options)
+
+
+def _notify(view: SaView, options: _Options) -> Task:
+    return NotifyTask(cast("IkeSa", view), options)
+
+
+CORE = Extension(
+    "core",
+    exchanges=(
+        ExchangeSpec(ExchangeType.IKE_SA_INIT, "IKE_SA_INIT", protected=False, before_auth=True),
+        ExchangeSpec(ExchangeType.IKE_AUTH, "IKE_AUTH", before_auth=True),
+        ExchangeSpec(ExchangeType.CREATE_CHILD_SA, "CREATE_CHILD_SA"),
+        ExchangeSpec(ExchangeType.INFORMATIONAL, "INFORMATIONAL"),
+    ),
+    tasks=(
+        TaskSpec("init", ExchangeType.IKE_SA_INIT, 100, _init),
+        TaskSpec("natd", ExchangeType.IKE_SA_INIT, 200, _natd),
+        TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
+        TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),
+        TaskSpec("child", ExchangeType.CREATE_CHILD_SA, 600, _next_child),
+        TaskSpec("notify", ExchangeType.INFORMATIONAL, 300, _notify),
+        TaskSpec("delete", ExchangeType.INFORMATIONAL, 500, _delete),
+    ),
+)

@@ -1,0 +1,119 @@
+"""DELETE of Child SAs and of the IKE SA, notifications, and liveness by an empty message (RFC 7296 sections 1.4,
+1.4.1, 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fynx.events import ChildDown, NotifyReceived
+from fynx.ike.child import ChildSa
+from fynx.ike.effects import Remove
+from fynx.ike.exchange import every
+from fynx.ike.sa import IkeSa
+from fynx.ike.states import ChildEvent, ChildState, IkeEvent
+from fynx.plugin.extension import Incoming, Outgoing, Steps
+from fynx.wire.iana import NotifyType, Protocol, name_of
+from fynx.wire.payload import DeletePayload, NotifyPayload
+
+
+class DeleteTask:
+    """Options: ``delete`` (reason: the whole IKE SA), ``delete_child`` (handle), ``delete_spi`` (our SPI of a child
+    never made)."""
+
+    def __init__(self, sa: IkeSa, options: Mapping[str, object]) -> None:
+        self.sa, self.options = sa, options
+        self.child = sa.children.get(_int(options.get("delete_child")))
+        self.answer: list[bytes] = []
+
+    def build(self, out: Outgoing) -> Steps:
+        if out.response:
+            if self.answer:
+                out.add(DeletePayload(Protocol.ESP, tuple(self.answer)))
+            return None
+        if "delete" in self.options:
+            self.sa.advance(IkeEvent.SEND_DELETE)
+            out.add(DeletePayload(Protocol.IKE, ()))
+        elif self.child is not None and self.child.alive:
+            self.child.advance(ChildEvent.SEND_DELETE)
+            out.add(DeletePayload(Protocol.ESP, (_spi(self.child.spi_in),)))
+        elif "delete_spi" in self.options:
+            out.add(DeletePayload(Protocol.ESP, (_spi(_int(self.options["delete_spi"])),)))
+        return None
+
+    def process(self, message: Incoming) -> Steps:
+        if message.response:
+            self._done()
+        else:
+            self._requested(message)
+        return None
+
+    def _done(self) -> None:
+        if "delete" in self.options:
+            self.sa.closing = str(self.options["delete"])
+        elif self.child is not None:
+            remove_child(self.sa, self.child, "deleted by us", confirmed=True)
+
+    def _requested(self, message: Incoming) -> None:
+        deletes = every(message, DeletePayload)
+        if any(delete.protocol == Protocol.IKE for delete in deletes):
+            self.sa.closing = "the peer deleted the IKE SA"
+            return
+        spis = dict.fromkeys(spi for delete in deletes if delete.protocol == Protocol.ESP for spi in delete.spis)
+        for spi in spis:
+            child = self._by_peer_spi(int.from_bytes(spi, "big"))
+            if child is None:
+                continue
+            if child.state is not ChildState.DELETING:  # else both deleted at once: each names only its own half
+                self.answer.append(_spi(child.spi_in))
+            remove_child(self.sa, child, "deleted by the peer", confirmed=True)
+
+    def _by_peer_spi(self, spi: int) -> ChildSa | None:
+        return next((child for child in self.sa.children.values() if child.spi_out == spi), None)
+
+
+class NotifyTask:
+    """Option ``notify``: a notification to send on its own; those that arrive become events, and change nothing."""
+
+    def __init__(self, sa: IkeSa, options: Mapping[str, object]) -> None:
+        self.sa, self.options = sa, options
+
+    def build(self, out: Outgoing) -> Steps:
+        if not out.response and "notify" in self.options:
+            out.add(NotifyPayload(_int(self.options["notify"])))
+        return None
+
+    def process(self, message: Incoming) -> Steps:
+        if message.response:
+            if "closing" in self.options:
+                self.sa.closing = str(self.options["closing"])
+            return None
+        for payload in every(message, NotifyPayload):
+            self.sa.emit(NotifyReceived(self.sa.peer, name_of(NotifyType, payload.type), payload.data[:64].hex()))
+            if payload.type in FATAL_ALONE:
+                self.sa.closing = f"the peer says {name_of(NotifyType, payload.type)}"
+        return None
+
+
+FATAL_ALONE = (
+    NotifyType.AUTHENTICATION_FAILED,
+    NotifyType.INVALID_SYNTAX,
+    NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD,
+)
+"""Notifications that end an IKE SA without a DELETE (section 2.21.2)."""
+
+
+def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool) -> None:
+    """Takes the child out of the SA and of the plane, once."""
+    if sa.children.pop(child.handle, None) is None:
+        return
+    child.advance(ChildEvent.GONE)
+    sa.services.effect(Remove(child.handle, confirmed))
+    sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason))
+
+
+def _spi(spi: int) -> bytes:
+    return spi.to_bytes(4, "big")
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else -1

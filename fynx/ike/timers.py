@@ -1,0 +1,57 @@
+"""One heap of deadlines for a whole endpoint; a key has at most one deadline. Times are the caller's monotonic
+seconds."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from enum import IntEnum
+from itertools import count
+
+
+class Timer(IntEnum):
+    RETRANSMIT = 1
+    HALF_OPEN = 2
+    LIVENESS = 3
+    KEEPALIVE = 4
+    HINTED = 5
+
+
+Key = tuple[Timer, int]
+"""Which timer, of which SA (its serial number)."""
+
+
+class Timers:
+    """Lazy deletion: a heap entry counts only while the table still names its deadline."""
+
+    def __init__(self) -> None:
+        self._deadlines: dict[Key, tuple[float, int]] = {}
+        self._heap: list[tuple[float, int, Key]] = []
+        self._order = count()
+
+    def set(self, key: Key, when: float) -> None:
+        entry = (when, next(self._order))
+        self._deadlines[key] = entry
+        heapq.heappush(self._heap, (*entry, key))
+
+    def cancel(self, key: Key) -> None:
+        self._deadlines.pop(key, None)
+
+    def cancel_all(self, serial: int) -> None:
+        for timer in Timer:
+            self._deadlines.pop((timer, serial), None)
+
+    def next(self) -> float | None:
+        while self._heap and self._stale(self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, now: float) -> Iterator[Key]:
+        """Yields each key whose deadline has passed, in order; deadlines set meanwhile count too."""
+        while (when := self.next()) is not None and when <= now:
+            key = heapq.heappop(self._heap)[2]
+            del self._deadlines[key]
+            yield key
+
+    def _stale(self, entry: tuple[float, int, Key]) -> bool:
+        return self._deadlines.get(entry[2]) != entry[:2]

@@ -1,0 +1,301 @@
+"""What keeps an IKE SA going between its exchanges, and what ends it (RFC 7296 sections 2.3, 2.4, 2.21, 2.23)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fynx.errors import FynxError
+from fynx.events import (
+    ChildRefused,
+    HandshakeFailed,
+    IkeDown,
+    PathChanged,
+    PeerDead,
+    Retransmitted,
+    SequenceExhausted,
+)
+from fynx.ike.conversation import AUTH, outer_payloads
+from fynx.ike.effects import Keepalive, LogKeys, Move, Transmit
+from fynx.ike.sa import Failure, IkeSa
+from fynx.ike.states import ChildEvent, ChildState, IkeEvent, IkeState
+from fynx.ike.tasks.child import esp_path
+from fynx.ike.tasks.delete import remove_child
+from fynx.ike.timers import Timer
+from fynx.plugin.dataplane import Expire
+from fynx.plugin.keylog import IkeKeyRecord
+from fynx.plugin.transport import Path
+from fynx.wire.header import Header
+from fynx.wire.iana import ExchangeType, NotifyType, name_of
+from fynx.wire.payload import NotifyPayload
+
+if TYPE_CHECKING:
+    from fynx.ike.endpoint import Endpoint
+
+HINTED_PATIENCE_S = 10.0
+"""How long to wait for a better answer after an error in clear, which may be forged (section 2.21.1)."""
+HINT_EVERY_S = 10.0
+"""At most one liveness check per SA in this time, whatever strangers say (section 2.21.4)."""
+
+
+def settle(endpoint: Endpoint, sa: IkeSa) -> None:
+    """After an exchange: what comes next, or the end."""
+    if sa.serial not in endpoint.sas:
+        return
+    if sa.closing:
+        endpoint.drop(sa, sa.closing, confirmed=True)
+        return
+    if sa.state is IkeState.INIT_DONE and sa.initiator:
+        _log_keys(sa)
+        sa.queue.appendleft((AUTH, {"child": sa.wanted[0] if sa.wanted else ""}))
+    elif sa.state is IkeState.INIT_DONE:
+        _log_keys(sa)
+    if sa.established and sa not in endpoint.by_peer.setdefault(sa.peer, []):
+        _established(endpoint, sa)
+    for handle in sa.children:
+        endpoint.handles[handle] = sa
+    for sibling in endpoint.siblings(sa) if sa.established else ():
+        endpoint.pump(sibling)
+    endpoint.pump(sa)
+
+
+def _established(endpoint: Endpoint, sa: IkeSa) -> None:
+    endpoint.by_peer[sa.peer].append(sa)
+    sa.heard_at = endpoint.now
+    if sa.initiator:
+        endpoint.timers.set((Timer.HALF_OPEN, sa.serial), endpoint.now + endpoint.policy.half_open_s)
+        for name in sa.wanted[1:]:
+            sa.start(ExchangeType.CREATE_CHILD_SA, child=name)
+    else:
+        endpoint.admission.closed(_source(sa))
+    if sa.policy.liveness_s:
+        endpoint.timers.set((Timer.LIVENESS, sa.serial), endpoint.now + sa.policy.liveness_s)
+    if sa.nat is not None and sa.nat.local and sa.policy.keepalive_s > 0:
+        endpoint.timers.set((Timer.KEEPALIVE, sa.serial), endpoint.now + sa.policy.keepalive_s)
+
+
+def _source(sa: IkeSa) -> str:
+    assert sa.init.half_open is not None
+    return sa.init.half_open.remote
+
+
+def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> None:
+    """Takes every trace of the SA out of the endpoint, once."""
+    if endpoint.sas.pop(sa.serial, None) is None:
+        return
+    was_up = sa.established_at is not None
+    for child in list(sa.children.values()):
+        endpoint.handles.pop(child.handle, None)
+        remove_child(sa, child, reason, confirmed=confirmed)
+    endpoint.timers.cancel_all(sa.serial)
+    key = sa.init.half_open
+    if key is not None:
+        endpoint.half_open.pop(key, None)
+    listed = endpoint.by_peer.get(sa.peer, [])
+    if sa in listed:
+        listed.remove(sa)
+    elif not sa.initiator:
+        endpoint.admission.closed(_source(sa))
+    if sa.failure is not None and sa.failure.notify == "AUTHENTICATION_FAILED" and not sa.initiator:
+        endpoint.admission.failed(endpoint.now, sa.path.remote)
+    sa.advance(IkeEvent.GONE)
+    _tell(endpoint, sa, reason, was_up=was_up)
+    sa.wipe()
+
+
+def _tell(endpoint: Endpoint, sa: IkeSa, reason: str, *, was_up: bool) -> None:
+    if was_up:
+        endpoint.emit(IkeDown(sa.peer, sa.spi_i.hex(), sa.spi_r.hex(), reason))
+        return
+    failure = sa.failure or Failure("", reason)
+    endpoint.emit(HandshakeFailed(sa.peer, str(sa.path), failure.notify, failure.reason, failure.remedy))
+
+
+# Requests under way.
+
+
+def arm(endpoint: Endpoint, sa: IkeSa) -> None:
+    """(Re)starts the retransmission timer of the request that just went out (section 2.4)."""
+    flight = sa.window.in_flight
+    if flight is None:
+        return
+    policy = sa.policy.retransmission
+    spread = int.from_bytes(endpoint.random(2), "big") / 65535 * 2 - 1
+    wait = policy.base_s * policy.factor ** (flight.sends - 1) * (1 + spread * policy.jitter)
+    endpoint.timers.set((Timer.RETRANSMIT, sa.serial), endpoint.now + wait)
+
+
+def disarm(endpoint: Endpoint, sa: IkeSa) -> None:
+    endpoint.timers.cancel((Timer.RETRANSMIT, sa.serial))
+    endpoint.timers.cancel((Timer.HINTED, sa.serial))
+
+
+def after_refusal(endpoint: Endpoint, sa: IkeSa) -> None:
+    """A response was refused and the request still waits; an error in clear shortens the patience."""
+    if sa.failure is not None and sa.state is IkeState.INIT_SENT and sa.hinted_at is None:
+        sa.hinted_at = endpoint.now
+        endpoint.timers.set((Timer.HINTED, sa.serial), endpoint.now + HINTED_PATIENCE_S)
+
+
+def own_failure(endpoint: Endpoint, sa: IkeSa, error: FynxError) -> None:
+    """We could not even build the request: the plane or a plugin refused."""
+    sa.exchange = None
+    if sa.established:
+        endpoint.emit(ChildRefused(sa.peer, "", type(error).__name__, str(error), ""))
+        endpoint.pump(sa)
+        return
+    sa.failure = Failure("", str(error))
+    endpoint.drop(sa, str(error))
+
+
+def _retransmit(endpoint: Endpoint, sa: IkeSa) -> None:
+    flight = sa.window.in_flight
+    if flight is None:
+        return
+    if flight.sends >= sa.policy.retransmission.tries:
+        _give_up(endpoint, sa, flight.sends)
+        return
+    flight.sends += 1
+    endpoint.count("retransmissions")
+    name = endpoint.catalogue.exchanges[flight.exchange].name
+    endpoint.emit(Retransmitted(sa.peer, name, flight.message_id, flight.sends))
+    endpoint.effect(Transmit(sa.path, flight.data))
+    arm(endpoint, sa)
+
+
+def _give_up(endpoint: Endpoint, sa: IkeSa, sends: int) -> None:
+    if sa.state is IkeState.DELETING:
+        endpoint.drop(sa, "deleted by us; the peer did not confirm")
+        return
+    if sa.established:
+        endpoint.emit(PeerDead(sa.peer, sends))
+    elif sa.failure is None:
+        sa.failure = Failure(
+            "",
+            f"no answer from {sa.path} after {sends} attempts",
+            "is the peer running, and does a firewall let UDP 500 and 4500 through?",
+        )
+    endpoint.drop(sa, f"the peer does not answer ({sends} attempts)")
+
+
+# Timers.
+
+
+def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
+    match timer:
+        case Timer.RETRANSMIT:
+            _retransmit(endpoint, sa)
+        case Timer.HALF_OPEN:
+            _half_open(endpoint, sa)
+        case Timer.LIVENESS:
+            _liveness(endpoint, sa)
+        case Timer.KEEPALIVE:
+            endpoint.effect(Keepalive(sa.path))
+            endpoint.timers.set((timer, sa.serial), endpoint.now + sa.policy.keepalive_s)
+        case Timer.HINTED:
+            endpoint.drop(sa, sa.failure.reason if sa.failure is not None else "refused by the peer")
+
+
+def _half_open(endpoint: Endpoint, sa: IkeSa) -> None:
+    if not sa.established:
+        endpoint.drop(sa, "the initiator did not come back with IKE_AUTH")
+        return
+    # The messages of IKE_SA_INIT can no longer be asked for again.
+    if sa.init.half_open is not None:
+        endpoint.half_open.pop(sa.init.half_open, None)
+    sa.init.request = sa.init.response = sa.init.cookie = b""
+    sa.init.offer = sa.init.proposal = None
+
+
+def _liveness(endpoint: Endpoint, sa: IkeSa) -> None:
+    """An empty INFORMATIONAL when nothing was heard for a while (section 2.4)."""
+    interval = sa.policy.liveness_s
+    if not interval or not sa.established:
+        return
+    idle = endpoint.now - sa.heard_at
+    if idle >= interval and sa.exchange is None and not sa.queue:
+        endpoint.count("liveness_checks")
+        sa.start(ExchangeType.INFORMATIONAL, liveness=True)
+        endpoint.pump(sa)
+    wait = interval - idle if idle < interval else interval
+    endpoint.timers.set((Timer.LIVENESS, sa.serial), endpoint.now + wait)
+
+
+def hint(endpoint: Endpoint, sa: IkeSa, header: Header, data: bytes) -> None:
+    """An unprotected error on an established SA proves nothing; at most it asks for a liveness check (section
+    2.21.4)."""
+    if not sa.established:
+        return
+    errors = [one for one in outer_payloads(header, data) if isinstance(one, NotifyPayload) and one.is_error]
+    if not errors or (sa.hinted_at is not None and endpoint.now - sa.hinted_at < HINT_EVERY_S):
+        return
+    sa.hinted_at = endpoint.now
+    endpoint.count(f"hint_{name_of(NotifyType, errors[0].type).lower()}")
+    if sa.exchange is None:
+        sa.start(ExchangeType.INFORMATIONAL, liveness=True)
+        endpoint.pump(sa)
+
+
+# Paths.
+
+
+def verified(endpoint: Endpoint, sa: IkeSa, path: Path, new: bool) -> None:
+    """A message of this SA verified: the peer lives, and is where it came from (``new``: not an old one repeated)."""
+    sa.heard_at = endpoint.now
+    if not new or path == sa.path:
+        return
+    if sa.established and not _may_move(sa):
+        return
+    _move(endpoint, sa, path)
+
+
+def _may_move(sa: IkeSa) -> bool:
+    """Only a peer behind a NAT changes its address without MOBIKE; we never follow when we are the one behind it
+    (2.23)."""
+    return sa.nat is not None and sa.nat.remote
+
+
+def _move(endpoint: Endpoint, sa: IkeSa, path: Path) -> None:
+    before, sa.path = sa.path, path
+    if sa.established and str(before) != str(path):
+        sa.emit(PathChanged(sa.peer, str(before), str(path)))
+    for handle in sa.children:
+        endpoint.effect(Move(handle, esp_path(path), encap=True))
+
+
+def path_seen(endpoint: Endpoint, handle: int, path: Path) -> None:
+    sa = endpoint.handles.get(handle)
+    if sa is not None and sa.established and _may_move(sa) and path != sa.path and path.local_port != 500:
+        _move(endpoint, sa, path)
+
+
+# Limits.
+
+
+def expired(endpoint: Endpoint, expire: Expire) -> None:
+    """The plane stopped a child at its last sequence number: say so, and delete it (RFC 4303 section 3.3.3)."""
+    sa = endpoint.handles.get(expire.handle)
+    child = sa.children.get(expire.handle) if sa is not None else None
+    if sa is None or child is None or not expire.hard or child.state is not ChildState.ACTIVE:
+        return
+    child.advance(ChildEvent.LIMIT)
+    sa.emit(SequenceExhausted(sa.peer, child.name, f"{child.spi_out:08x}"))
+    sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle)
+    endpoint.pump(sa)
+
+
+def _log_keys(sa: IkeSa) -> None:
+    if not sa.services.policy.keylog or sa.keys is None or sa.suite is None:
+        return
+    keys, suite = sa.keys, sa.suite
+    record = IkeKeyRecord(
+        sa.spi_i,
+        sa.spi_r,
+        bytes(keys.sk_ei),
+        bytes(keys.sk_er),
+        bytes(keys.sk_ai),
+        bytes(keys.sk_ar),
+        suite.cipher.transform_id,
+        suite.cipher.key_bits,
+        suite.integ.transform_id if suite.integ is not None else 0,
+    )
+    sa.services.effect(LogKeys(record))

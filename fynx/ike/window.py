@@ -1,0 +1,108 @@
+"""Message ids, the request in flight and the response cache of one IKE SA (RFC 7296 sections 2.1 to 2.3), window
+size 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
+
+from fynx.plugin.transport import Path
+
+
+class Arrival(Enum):
+    """What a request's message id means."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    BUSY = "busy"
+    OUTSIDE = "outside"
+
+
+@dataclass(slots=True)
+class InFlight:
+    """Our request that waits for its response; retransmitted bit by bit the same."""
+
+    message_id: int
+    exchange: int
+    data: bytes
+    sends: int = 1
+
+
+def digest(data: bytes) -> bytes:
+    return sha256(data).digest()
+
+
+class Window:
+    """Knows which ids are next on both sides. ``requested`` and ``expected`` start at 0 with the SA."""
+
+    def __init__(self) -> None:
+        self.next_request = 0
+        self.expected = 0
+        self.in_flight: InFlight | None = None
+        self._serving: int | None = None
+        self._last_digest = b""
+        self._last_response: bytes | None = None
+
+    # Our requests.
+
+    def sent(self, exchange: int, data: bytes) -> InFlight:
+        self.in_flight = InFlight(self.next_request, exchange, data)
+        return self.in_flight
+
+    def restarted(self, data: bytes) -> None:
+        """IKE_SA_INIT goes out again with a cookie or another group: same id, other octets (section 2.6)."""
+        assert self.in_flight is not None
+        self.in_flight = InFlight(self.in_flight.message_id, self.in_flight.exchange, data)
+
+    def answers(self, message_id: int, exchange: int) -> bool:
+        flight = self.in_flight
+        return flight is not None and flight.message_id == message_id and flight.exchange == exchange
+
+    def completed(self) -> None:
+        self.in_flight = None
+        self.next_request += 1
+
+    # The peer's requests.
+
+    def arrival(self, message_id: int) -> Arrival:
+        if message_id == self.expected:
+            return Arrival.BUSY if self._serving == message_id else Arrival.NEW
+        if message_id == self.expected - 1 and self._last_response is not None:
+            return Arrival.REPEAT
+        return Arrival.OUTSIDE
+
+    def serving(self, message_id: int, request: bytes) -> None:
+        self._serving = message_id
+        self._last_digest = digest(request)
+
+    def is_same_request(self, request: bytes) -> bool:
+        return digest(request) == self._last_digest
+
+    def responded(self, response: bytes) -> None:
+        self._last_response = response
+        self._serving = None
+        self.expected += 1
+
+    def abandon(self) -> None:
+        """The request turned out to be no request (nothing was answered): its id stays free."""
+        self._serving = None
+
+    @property
+    def cached(self) -> bytes:
+        assert self._last_response is not None
+        return self._last_response
+
+
+@dataclass(frozen=True, slots=True)
+class HalfOpenKey:
+    """Recognises a repeated IKE_SA_INIT request: initiator SPI, source, and the octets themselves (section 2.1)."""
+
+    spi_i: bytes
+    remote: str
+    remote_port: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, spi_i: bytes, path: Path, data: bytes) -> HalfOpenKey:
+        return cls(spi_i, path.remote, path.remote_port, digest(data))
