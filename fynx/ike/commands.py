@@ -57,7 +57,7 @@ def _initiate(endpoint: Endpoint, command: Initiate) -> None:
     if coming is not None:
         coming.wanted = tuple(dict.fromkeys((*coming.wanted, *names)))
         return
-    established = endpoint.by_peer.get(command.peer, [])
+    established = [sa for sa in endpoint.by_peer.get(command.peer, []) if sa.established]
     if established:
         for name in names:
             _add_child(endpoint, established[-1], name)
@@ -118,7 +118,7 @@ def _coming_up(endpoint: Endpoint, peer: str) -> IkeSa | None:
 
 def _established(endpoint: Endpoint, peer: str) -> IkeSa:
     _policy(endpoint, peer)
-    found = endpoint.by_peer.get(peer)
+    found = [sa for sa in endpoint.by_peer.get(peer, []) if sa.established]
     if not found:
         raise StateError(f"peer {peer!r} is not up")
     return found[-1]

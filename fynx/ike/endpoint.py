@@ -22,6 +22,7 @@ from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.sa import IkeSa
 from fynx.ike.snapshot import snapshot
+from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
 from fynx.ike.window import Arrival, HalfOpenKey
 from fynx.plugin.crypto import Algorithms, Random
@@ -270,6 +271,7 @@ class Endpoint:
 
         def finished(error: FynxError | None) -> None:
             if error is None:
+                upkeep.settle(self, sa)
                 return
             if isinstance(error, PeerFault) and error.notify not in _SILENT:
                 self._reply_in_clear(header, path, NotifyPayload(error.notify, error.data))
@@ -295,7 +297,7 @@ class Endpoint:
 
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         spec = self.catalogue.exchanges[header.exchange]
-        if spec.before_auth is sa.established:
+        if spec.before_auth is (sa.established or sa.state is IkeState.DELETING):
             raise Dropped(Drop.EXCHANGE, f"{spec.name} does not fit state {sa.state.value}")
         arrival = sa.window.arrival(header.message_id)
         if arrival is Arrival.OUTSIDE:
@@ -333,6 +335,8 @@ class Endpoint:
             return
         if sa.exchange is None:
             upkeep.disarm(self, sa)
+        else:
+            upkeep.arm(self, sa)
         upkeep.settle(self, sa)
 
     def _answered(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
