@@ -25,7 +25,7 @@ plugins: [default, +keylog]
 host:
   transport: {{udp: {{listen: ["0.0.0.0"], ports: [500, 4500]}}}}
   plane: {{tun: {{device: fynx0}}}}
-  keylog: {{file: "{folder}/{name}.keys"}}
+  keylog: "{folder}/{name}.keys"
 peers:
   {peer}:
     remote: {{address: {remote}, id: {peer}.example, auth: {{psk: {{secret: "@file:psk"}}}}}}

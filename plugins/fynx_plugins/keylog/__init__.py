@@ -8,10 +8,9 @@ Wireshark 4.0: those lines are written as comments.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from fynx.plugin import EspKeyRecord, IkeKeyRecord, KeyRecord, Section, hookimpl
+from fynx.plugin import EspKeyRecord, IkeKeyRecord, KeyRecord, hookimpl
 
 FYNX_API = 1
 
@@ -31,23 +30,10 @@ ESP_INTEG = {
 ESP_ENCR = {AES_CBC: "AES-CBC [RFC3602]", AES_GCM_16: "AES-GCM with 16 octet ICV [RFC4106]"}
 
 
-@dataclass(frozen=True, slots=True)
-class KeylogSection:
-    """Where the keys go. Whoever reads this file reads the traffic."""
-
-    file: str
-    """Path of the file; made with mode 0600, appended to."""
-
-
 @hookimpl
-def fynx_sections() -> list[Section]:
-    return [Section("host.keylog", KeylogSection)]
-
-
-@hookimpl
-def fynx_keylog(record: KeyRecord, section: object) -> None:
-    if isinstance(section, KeylogSection):
-        append(Path(section.file), ike_line(record) if isinstance(record, IkeKeyRecord) else esp_line(record))
+def fynx_keylog(record: KeyRecord, path: str) -> None:
+    if path:
+        append(Path(path), ike_line(record) if isinstance(record, IkeKeyRecord) else esp_line(record))
 
 
 def append(path: Path, line: str) -> None:
