@@ -7,7 +7,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import signature
 
 from fynx.events import Event, PluginFailed
 from fynx.kernel.words import describe
@@ -57,10 +59,16 @@ class Notify:
                 continue
             self._tell_others(listener, PluginFailed(event.peer, listener.plugin, "fynx_event", describe(failure)))
 
-    def keylog(self, record: KeyRecord) -> None:
-        """Hands a key record to every listener; never raises, and never logs what the listener's exception says."""
+    def keylog(self, record: KeyRecord, path: str = "") -> None:
+        """Hands a key record to every listener; never raises, and never logs what the listener's exception says.
+
+        ``path`` is the configuration's ``host.keylog``; a listener that does not name it is called without it.
+        """
         for listener in self._keylogs:
-            self._guarded(listener, "fynx_keylog", record, quiet=True)
+            given = {"record": record, "path": path}
+            wanted = signature(listener.call).parameters
+            call = partial(listener.call, **{name: value for name, value in given.items() if name in wanted})
+            self._guarded(replace(listener, call=call), "fynx_keylog", quiet=True)
 
     def authorize(self, request: AuthorizeRequest) -> bool:
         """True when no plugin says no. Blocks up to the time-out; exception, time-out and odd answers mean no."""
@@ -74,11 +82,11 @@ class Notify:
         with self._lock:
             return dict(sorted(self._counts.items()))
 
-    def _guarded(self, listener: Listener, hook: str, argument: object, *, quiet: bool = False) -> BaseException | None:
+    def _guarded(self, listener: Listener, hook: str, *arguments: object, quiet: bool = False) -> BaseException | None:
         began = self._clock()
         failure: BaseException | None = None
         try:
-            listener.call(argument)
+            listener.call(*arguments)
         except (Exception, SystemExit) as error:  # the fence: a listener may raise anything
             failure = error
         took = self._clock() - began
