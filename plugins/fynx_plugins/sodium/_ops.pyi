@@ -1,0 +1,9 @@
+from cffi import FFI
+
+class _Lib:
+    def fynx_provider_open(self, path: bytes) -> int: ...
+    def fynx_provider_ops(self, encr_id: int, key_bits: int, integ_id: int) -> int: ...
+    def fynx_provider_version(self) -> FFI.CData: ...
+
+ffi: FFI
+lib: _Lib
