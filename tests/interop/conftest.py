@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lab import need, netns
-from lab.pair import Pair, Settings
-from lab.topology import KINDS, Topology
+from lab.pair import Pair, Settings, running
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,34 +23,15 @@ def laboratory() -> Iterator[None]:
     assert netns.ours() == [], "namespaces were left behind"
 
 
-@pytest.fixture(scope="session")
-def topologies() -> Iterator[Callable[[str], Topology]]:
-    """Topologies by kind, each made once and shared by the tests that name it; daemons come and go in them."""
-    made: dict[str, Topology] = {}
-
-    def give(kind: str) -> Topology:
-        if kind not in made:
-            for other in [name for name in made if name != kind]:
-                made.pop(other).close()
-            made[kind] = KINDS[kind]()
-        return made[kind]
-
-    yield give
-    for topology in made.values():
-        topology.close()
-
-
 @pytest.fixture
-def pair(topologies: Callable[[str], Topology], tmp_path: Path) -> Iterator[Callable[..., Pair]]:
-    """``pair("fynx", "strongswan", topology="direct", plans=[...])``: both ends running, stopped after the test."""
-    started: list[Pair] = []
+def pair(tmp_path: Path) -> Iterator[Callable[..., Pair]]:
+    """``pair("fynx", "strongswan", topology="direct", plans=[...])``: both ends running, gone after the test.
 
-    def start(left: str, right: str, *, topology: str = "direct", **settings: Any) -> Pair:
-        new = Pair(topologies(topology), tmp_path, (left, right), Settings(**settings))
-        started.append(new)
-        new.start()
-        return new
+    Each pair has namespaces of its own: guard routes that Fynx leaves on purpose do not meet the next test.
+    """
+    with ExitStack() as stack:
 
-    yield start
-    for one in started:
-        one.stop()
+        def start(left: str, right: str, *, topology: str = "direct", **settings: Any) -> Pair:
+            return stack.enter_context(running(topology, tmp_path, (left, right), Settings(**settings)))
+
+        yield start

@@ -5,13 +5,11 @@ One pair of daemons per role carries all rows beside each other: identities choo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from lab.pair import ROLES, Pair, Settings, stopped
+from lab.pair import ROLES, Pair, Settings, running
 from lab.plan import Plan, numbered
-from lab.topology import Topology
 
 ROWS = {
     "aes128gcm16-prfsha256-x25519": "aes128gcm16",
@@ -37,14 +35,9 @@ PLANS = {ike: numbered(number, ike=ike, esp=esp) for number, (ike, esp) in enume
 
 
 @pytest.fixture(scope="module", params=ROLES)
-def gateway(
-    request: pytest.FixtureRequest,
-    topologies: Callable[[str], Topology],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Pair]:
-    directory: Path = tmp_path_factory.mktemp("algorithms")
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     settings = Settings(plans=list(PLANS.values()))
-    with stopped(Pair(topologies("direct"), directory, ROLES[request.param], settings)) as both:
+    with running("direct", tmp_path_factory.mktemp("algorithms"), ROLES[request.param], settings) as both:
         yield both
 
 

@@ -9,7 +9,7 @@ import pytest
 from lab.pair import ROLES, Pair
 from lab.wait import until
 
-QUICK = {"liveness": 1.0, "retransmit": {"base": 0.3, "tries": 4}}
+QUICK = {"liveness_s": 1.0, "retransmission": {"base_s": 0.3, "tries": 4}}
 QUICK_STRONGSWAN = {"retransmit_timeout": "0.3", "retransmit_tries": "3", "retransmit_base": "1.5"}
 
 

@@ -56,11 +56,14 @@ def test_unknown_identity_is_answered_by_authentication_failed(pair: Callable[..
 @pytest.mark.parametrize("role", ROLES)
 def test_no_common_ike_proposal_is_answered_in_clear(pair: Callable[..., Pair], role: str) -> None:
     """HDR(SPIi, 0), SAi1, KEi, Ni --> <-- HDR(SPIi, 0), N(NO_PROPOSAL_CHOSEN)."""
-    both = pair(*ROLES[role], right_plans=[replace(Plan(), ike=("aes256gcm16-prfsha512-ecp521",))])
+    impatient = {"retransmission": {"base_s": 0.2, "tries": 3}}  # an answer in clear proves nothing: Fynx tries again
+    other = replace(Plan(), ike=("aes256gcm16-prfsha512-ecp521",))
+    both = pair(*ROLES[role], right_plans=[other], fynx_peer=impatient)
     with both.capture() as capture:
         _refused(both)
     answers = [message for message in ikewire.init_messages(capture.ike()) if message.response]
-    assert [list(message.notifies) for message in answers] == [[ikewire.NO_PROPOSAL_CHOSEN]]
+    assert answers
+    assert all(list(message.notifies) == [ikewire.NO_PROPOSAL_CHOSEN] for message in answers)
 
 
 def test_fynx_says_which_transform_failed(pair: Callable[..., Pair]) -> None:

@@ -1,6 +1,146 @@
-"""Fynx as a process of its own in a namespace, configured by YAML and asked through its command line."""
+"""Fynx as a process of its own in a namespace, configured by YAML and driven by its command line."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-class Fynx: ...
+import yaml
+
+from lab.charon import ChildView, Refused
+from lab.daemon import Daemon
+from lab.plan import Child, Plan, networks
+from lab.topology import Host
+from lab.wait import until
+
+OK, FAILED, NOT_RUNNING = 0, 1, 3
+
+
+class Fynx:
+    """One Fynx. ``options`` are keys of ``host:`` (``{"cookie_threshold": 0}``)."""
+
+    kind = "fynx"
+
+    def __init__(self, host: Host, directory: Path, options: Mapping[str, object] | None = None) -> None:
+        self.host = host
+        self.directory = directory
+        self.name = f"fxl{os.getpid()}-{('left', 'right')[host.side]}"
+        self._file = directory / "site.yaml"
+        self._host = {"plane": {"tun": {"device": "fynx0"}}, **(options or {})}
+        self._peers: dict[str, object] = {}
+        self._daemon = Daemon(host.namespace, directory, "fynx")
+
+    # Life.
+
+    def start(self) -> None:
+        """Returns when the control socket answers."""
+        plugins = ["default", *(["+keylog"] if "keylog" in self._host else [])]
+        site = {"name": self.name, "plugins": plugins, "host": self._host, "peers": self._peers}
+        self._file.touch(mode=0o600)
+        self._file.write_text(yaml.safe_dump(site, sort_keys=False))
+        self._daemon.launch(sys.executable, "-m", "fynx", "run", "-c", str(self._file), environment=_environment())
+        until(self._answers, f"Fynx answers on its control socket: {self.log()}", within_s=15.0)
+
+    def _answers(self) -> bool:
+        assert self._daemon.running(), f"Fynx ended: {self.log()}"
+        return Path(f"/run/fynx/{self.name}.sock").exists() and self._command("status", "--json").returncode == OK
+
+    def stop(self) -> int:
+        """SIGTERM: the graceful end, with DELETEs. Returns the exit code."""
+        return self._daemon.end()
+
+    def kill(self) -> None:
+        """SIGKILL: no DELETE, no farewell."""
+        self._daemon.end(signal.SIGKILL)
+
+    def log(self) -> str:
+        return self._daemon.said()
+
+    # Configuration.
+
+    def load(self, plan: Plan, other: Host, *, dials: bool = True, **options: object) -> None:
+        """Write ``plan`` into the configuration; ``options`` are further keys of the peer (``liveness_s=1.0``)."""
+        side = self.host.side
+        auth = {"psk": {"secret": plan.secret}}
+        target = (other.address6 if plan.ipv6 else other.seen) if dials else "any"
+        proposals = {"ike": list(plan.ike)} if plan.ike else {}
+        self._peers[plan.name] = {
+            "remote": {"address": target, "id": plan.identity(1 - side) or "any", "auth": auth},
+            "local": {"id": plan.identity(side), "auth": auth},
+            "start": "none",
+            "children": {child.name: self._child(child) for child in plan.children},
+            **proposals,
+            **options,
+        }
+
+    def _child(self, child: Child) -> dict[str, object]:
+        side = self.host.side
+        proposals = {"esp": list(child.esp)} if child.esp else {}
+        selectors = {"local": list(networks(child, side)), "remote": list(networks(child, 1 - side))}
+        return {**selectors, **proposals, "start": "initiate"}
+
+    # Deeds.
+
+    def up(self, plan: Plan, child: str = "") -> None:
+        """``fynx up PEER [CHILD]``; raises ``Refused`` with what it said when it does not come up."""
+        self._deed("up", plan.name, *([child] if child else []))
+
+    def down(self, plan: Plan, child: str = "") -> None:
+        self._deed("down", plan.name, *([child] if child else []))
+
+    def _deed(self, *arguments: str) -> None:
+        done = self._command(*arguments)
+        if done.returncode != OK:
+            raise Refused(f"exit {done.returncode}: {done.stdout}{done.stderr}")
+
+    def _command(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        line = (sys.executable, "-m", "fynx", command, "-c", str(self._file), *arguments)
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=30.0, env=_environment())
+
+    # Sights.
+
+    def status(self) -> dict[str, Any]:
+        """The object that ``fynx status --json`` prints; empty when Fynx does not run."""
+        done = self._command("status", "--json")
+        if done.returncode == NOT_RUNNING:
+            return {}
+        assert done.returncode == OK, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        assert found["schema"] == "fynx.status/1"
+        return found
+
+    def _peer(self, plan: Plan) -> dict[str, Any]:
+        return next((peer for peer in self.status().get("peers", []) if peer["name"] == plan.name), {})
+
+    def established(self, plan: Plan) -> bool:
+        return bool(self._peer(plan).get("state") == "established")
+
+    def children(self, plan: Plan) -> dict[str, ChildView]:
+        """Installed Child SAs of the plan's IKE SA by the name of their configuration."""
+        installed = [child for child in self._peer(plan).get("children", []) if child["state"] == "active"]
+        return {child["name"]: _view(child) for child in installed}
+
+    def esp_suite(self, plan: Plan) -> str:
+        """The algorithms of the plan's first child, in Fynx's notation."""
+        return str(self._peer(plan)["children"][0]["esp"])
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+
+
+def _view(child: dict[str, Any]) -> ChildView:
+    return ChildView(
+        int(str(child["spi_in"]), 16),
+        int(str(child["spi_out"]), 16),
+        child["packets_in"],
+        child["packets_out"],
+        tuple(child["local"]),
+        tuple(child["remote"]),
+    )

@@ -12,7 +12,7 @@ from lab.capture import Capture
 from lab.charon import Charon, ChildView
 from lab.fynxd import Fynx
 from lab.plan import Child, Plan, networks
-from lab.topology import Host, Topology
+from lab.topology import KINDS, Host, Topology
 from lab.wait import until
 
 End = Charon | Fynx
@@ -128,10 +128,12 @@ class Pair:
 
 
 @contextmanager
-def stopped(both: Pair) -> Iterator[Pair]:
-    """Both ends running inside the block, stopped after it also when only one of them came up."""
-    try:
-        both.start()
-        yield both
-    finally:
-        both.stop()
+def running(topology: str, directory: Path, kinds: tuple[str, str], settings: Settings) -> Iterator[Pair]:
+    """Both ends running inside the block; stopped after it, also when only one came up, and their world deleted."""
+    with KINDS[topology]() as world:
+        both = Pair(world, directory, kinds, settings)
+        try:
+            both.start()
+            yield both
+        finally:
+            both.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from lab.netns import Namespace
@@ -41,9 +42,13 @@ class Topology:
     outside_link: str = "eth0"
     namespaces: list[Namespace] = field(default_factory=list)
 
-    def close(self) -> None:
-        for namespace in self.namespaces:
-            namespace.delete()
+    def __enter__(self) -> Topology:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with ExitStack() as stack:
+            for namespace in self.namespaces:
+                stack.callback(namespace.delete)
 
 
 def _inner_addresses(side: int) -> list[str]:
