@@ -52,7 +52,7 @@ class PluginError(FynxError):
     code: ClassVar[int] = 9001
 
     def __init__(self, plugin: str, why: str, *, distribution: str = "", path: str = "") -> None:
-        self.plugin, self.distribution, self.path = plugin, distribution, path
+        self.plugin, self.why, self.distribution, self.path = plugin, why, distribution, path
         origin = f" (distribution {distribution})" if distribution else ""
         where = f"{path}: " if path else ""
         super().__init__(f"{where}plugin {plugin!r}{origin}: {why}")

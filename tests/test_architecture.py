@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "plugin": {"wire", "errors", "events"},
     "ike": BASE,
     "kernel": {"plugin", "errors", "events"},
-    "config": {"plugin", "kernel", "errors"},
+    "config": {"plugin", "kernel", "wire", "errors"},
     "esp": {"plugin", "errors"},
     "sim": {"ike", *BASE},
     "run": {"ike", "kernel", "config", "esp", *BASE},

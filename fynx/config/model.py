@@ -1,0 +1,191 @@
+"""The shape of ``fynx.yaml``: frozen dataclasses that are at once schema, defaults and documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fynx.config.markers import Check, ChoiceOf, Names, OneOrMany
+from fynx.errors import Problem
+from fynx.kernel.notify import Notify
+from fynx.kernel.registry import Registry
+from fynx.plugin.crypto import Algorithms
+
+IKE = (
+    "aes256gcm16-prfsha384-x25519",
+    "aes128gcm16-prfsha256-x25519",
+    "aes128gcm16-prfsha256-ecp256",
+    "aes128gcm16-prfsha256-modp2048",
+)
+ESP = ("aes128gcm16", "aes256gcm16", "chacha20poly1305")
+PROVIDERS = ("ipsecmb", "libcrypto", "sodium")
+
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+Addresses = Annotated[tuple[str, ...], OneOrMany(), Check("address")]
+Selectors = Annotated[tuple[str, ...], OneOrMany(), Check("selector")]
+Start = Literal["none", "initiate", "trap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One plugin chosen by name, with its section decoded (None when the plugin has none)."""
+
+    name: str
+    section: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What concerns the whole host."""
+
+    transport: Annotated[Choice, ChoiceOf("transport")] = Choice("udp")
+    """How datagrams travel: ``{udp: {listen: […], ports: [500, 4500], encap: always}}``."""
+    plane: Annotated[Choice, ChoiceOf("plane")] = Choice("tun")
+    """What carries packets: ``{tun: {…}}`` or ``{inproc: {}}``."""
+    store: Annotated[Choice, ChoiceOf("store")] | None = None
+    """Where ``@store:`` secrets are read: ``{file: {path: /etc/fynx/store}}``."""
+    keylog: str | None = None
+    """File for the keys of all SAs, for Wireshark. Whoever has it can read the traffic."""
+    cookie_threshold: Annotated[int, Field(ge=0, le=1000000)] = 50
+    """Half-open SAs from which on a COOKIE is asked; 0 asks always (RFC 7296 section 2.6)."""
+    half_open_limit: Annotated[int, Field(ge=1, le=1000000)] = 10000
+    """Half-open SAs at most."""
+    half_open_per_source: Annotated[int, Field(ge=1, le=1000000)] = 100
+    """Half-open SAs at most from one address."""
+    half_open_s: Seconds = 30.0
+    """Seconds after which a half-open SA is forgotten."""
+    children_per_sa: Annotated[int, Field(ge=1, le=65536)] = 256
+    """Child SAs at most on one IKE SA."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The other side: where it is, who it must prove to be, and how."""
+
+    address: Addresses = field(metadata={"example": "address: vpn.example.net   # or any"})
+    """Address, network or DNS name, or several; ``any`` for road warriors."""
+    id: Annotated[str, Check("remote_id")] = field(metadata={"example": "id: gw.example.net   # or any"})
+    """Identity the peer must prove; ``any`` accepts whichever identity authenticates."""
+    auth: Annotated[Choice, ChoiceOf("auth")] = field(metadata={"example": 'auth: {psk: {secret: "@env:NAME"}}'})
+    """How the peer proves it: ``{psk: {secret: …}}``."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """The peer's IKE port, where it is neither 500 nor 4500."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Our side of one peer."""
+
+    id: Annotated[str, Check("identity")] = field(metadata={"example": "id: branch@example.net"})
+    """Our identity: a DNS name, an e-mail address, an IP address, or ``keyid:…``."""
+    auth: Annotated[Choice, ChoiceOf("auth")] = field(metadata={"example": 'auth: {psk: {secret: "@env:NAME"}}'})
+    """How we prove it."""
+    address: Annotated[str, Check("local_address")] = ""
+    """Source address when we initiate; the system chooses when empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A Child SA: the traffic that is protected."""
+
+    local: Selectors = field(metadata={"example": "local: [10.1.0.0/16]"})
+    """Networks on our side, each with an optional ``[protocol/port]``: ``10.1.0.0/16``, ``10.1.0.5[tcp/443]``."""
+    remote: Selectors = field(metadata={"example": "remote: [10.0.0.0/8]"})
+    """Networks on the peer's side."""
+    esp: Annotated[tuple[str, ...], OneOrMany(), Check("esp")] = ESP
+    """Proposals in order of preference, such as ``aes256gcm16`` or ``aes256-sha256``."""
+    mode: Literal["tunnel", "transport"] = "tunnel"
+    start: Start | None = None
+    """``none``, ``initiate`` or ``trap``; the peer's ``start`` when not given."""
+    window: Annotated[int, Field(ge=32, le=65536)] = 1024
+    """Anti-replay window in packets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retransmission:
+    """Back-off of requests (RFC 7296 section 2.4): the n-th wait is ``base_s`` times ``factor`` to the n-th."""
+
+    base_s: Annotated[float, Field(gt=0, le=60)] = 4.0
+    factor: Annotated[float, Field(ge=1, le=10)] = 1.8
+    tries: Annotated[int, Field(ge=1, le=20)] = 6
+    """Times a request is sent in all."""
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One peer: chosen by its identity among those whose address fits."""
+
+    remote: Remote = field(metadata={"example": "remote: {address: …, id: …, auth: …}"})
+    local: Local = field(metadata={"example": "local: {id: …, auth: …}"})
+    children: Annotated[Mapping[str, Child], Names()] = field(default_factory=dict)
+    """Child SAs by name."""
+    ike: Annotated[tuple[str, ...], OneOrMany(), Check("ike")] = IKE
+    """Proposals in order of preference, such as ``aes256gcm16-prfsha384-x25519``."""
+    start: Start | None = None
+    """``none``, ``initiate`` or ``trap``; ``initiate`` when not given, ``none`` for address ``any``."""
+    encap: Literal["always", "auto"] | None = None
+    """ESP in UDP always, or only behind a NAT; as the transport says when not given."""
+    liveness_s: Seconds | None = 30.0
+    """Seconds of silence after which the peer is asked whether it lives; null turns it off."""
+    keepalive_s: Seconds = 20.0
+    """Seconds between NAT keepalives."""
+    retransmission: Retransmission = Retransmission()
+    unique: Literal["replace", "keep", "never"] = "replace"
+    """What a second IKE SA with the same identities does to the first."""
+    send_idr: bool = True
+    """Whether we say whom we expect (IDr)."""
+    childless: bool = False
+    """Whether the IKE SA may stand without a Child SA (RFC 6023)."""
+    allow_weak_psk: bool = False
+    """Accept pre-shared keys of less than 20 octets."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticPolicy:
+    """Traffic that passes in clear (``bypass``) or not at all (``discard``), whatever the tunnels say."""
+
+    action: Literal["bypass", "discard"] = field(metadata={"example": "action: bypass"})
+    local: Selectors = ()
+    """Networks on our side; empty means all."""
+    remote: Selectors = ()
+    """Networks on the other side; empty means all."""
+    priority: Annotated[int, Field(ge=0, le=65535)] = 100
+    """Lower comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration, checked. The last fields are no keys of the file: the loader sets them."""
+
+    name: Annotated[str, Check("name")] = ""
+    """Name of this instance, the file's stem when not given; names ``/run/fynx/NAME.sock``."""
+    plugins: tuple[str, ...] = ("default",)
+    """Presets, additions (``+name``) and removals (``-name``); nothing else is imported."""
+    providers: Annotated[tuple[str, ...], OneOrMany(), Check("provider")] = PROVIDERS
+    """Libraries under the C loop in order of preference; one name pins it."""
+    host: Host = Host()
+    peers: Annotated[Mapping[str, Peer], Names()] = field(default_factory=dict)
+    """Peers by name."""
+    policies: tuple[StaticPolicy, ...] = ()
+    kill_switch: bool = True
+    """Keep protected traffic from leaving in clear while its tunnel is down."""
+    sections: Mapping[str, object] = field(default_factory=dict, metadata={"internal": True})
+    """Sections of plugins beside the keys above, by path."""
+    registry: Registry = field(
+        default_factory=lambda: Registry(Algorithms(), Notify()),
+        repr=False,
+        compare=False,
+        metadata={"internal": True},
+    )
+    """What the plugins registered that the file lists."""
+    source: str = field(default="", compare=False, metadata={"internal": True})
+    """The file it was read from; empty for text."""
+    warnings: tuple[Problem, ...] = field(default=(), compare=False, metadata={"internal": True})
+    places: Mapping[str, tuple[int, int]] = field(
+        default_factory=dict, repr=False, compare=False, metadata={"internal": True}
+    )
+    """Line and column by YAML path."""
