@@ -1,0 +1,153 @@
+"""Configuration to what the protocol core is told: proposals, selectors, identities as values, names as addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Literal, TypeVar
+
+from fynx.config.address import ANY, remote_network, selector
+from fynx.config.model import Child, Choice, Config, Peer, Start
+from fynx.config.proposal import parse_esp, parse_ike
+from fynx.errors import ConfigError, Problem
+from fynx.ike.policy import AuthPolicy, ChildPolicy, HostPolicy, PeerPolicy, Retransmission
+from fynx.kernel.registry import Registry
+from fynx.plugin.auth import Identity
+from fynx.plugin.dataplane import Policy, Selector
+from fynx.wire.identity import parse_identity
+
+T = TypeVar("T")
+Network = IPv4Network | IPv6Network
+NOWHERE = IPv4Network("0.0.0.0/32")
+"""Stands for a name that has no address now: no datagram comes from it, while an empty list would let anyone in."""
+MOST_ADDRESSES = 16
+"""Of one name; what a name server says beyond that is passed over."""
+
+
+def host_policy(config: Config, registry: Registry, *, resolve: Mapping[str, tuple[str, ...]]) -> HostPolicy:
+    """The core's policy. ``resolve`` gives the addresses of each name in ``dns_names``; a missing one has none now.
+
+    Raises ``ConfigError`` for texts that cannot be used, which a configuration from ``fynx.config.load`` does not hold.
+    """
+    host = config.host
+    return HostPolicy(
+        peers=tuple(_Peer(config, registry, resolve, name).policy() for name in config.peers),
+        cookie_threshold=host.cookie_threshold,
+        half_open_limit=host.half_open_limit,
+        half_open_per_source=host.half_open_per_source,
+        half_open_s=host.half_open_s,
+        children_per_sa=host.children_per_sa,
+        keylog=host.keylog is not None,
+    )
+
+
+def dns_names(config: Config) -> tuple[str, ...]:
+    """The names among the peers' addresses, in the file's order, each once."""
+    return tuple(dict.fromkeys(name for peer in config.peers.values() for name in peer_names(peer)))
+
+
+def peer_names(peer: Peer) -> tuple[str, ...]:
+    """The names among one peer's addresses: resolve them anew at each attempt."""
+    return tuple(text for text in peer.remote.address if text != ANY and remote_network(text) is None)
+
+
+def static_policies(config: Config) -> tuple[Policy, ...]:
+    """The BYPASS and DISCARD entries of the configuration, for ``Plane.policies``."""
+    return tuple(
+        Policy(one.action, _selectors(one.local), _selectors(one.remote), one.priority) for one in config.policies
+    )
+
+
+class _Peer:
+    """One peer's policy in the making; errors carry its place in the file."""
+
+    def __init__(self, config: Config, registry: Registry, resolve: Mapping[str, tuple[str, ...]], name: str) -> None:
+        self._config, self._algorithms, self._resolve, self._name = config, registry.algorithms, resolve, name
+        self._peer = config.peers[name]
+
+    def policy(self) -> PeerPolicy:
+        peer = self._peer
+        remote_id = None if peer.remote.id == ANY else self._identity(peer.remote.id, "remote.id")
+        return PeerPolicy(
+            name=self._name,
+            remote=_networks(peer, self._resolve),
+            local_id=self._identity(peer.local.id, "local.id"),
+            remote_id=remote_id,
+            local_auth=_auth(peer.local.auth),
+            remote_auth=_auth(peer.remote.auth),
+            ike=self._each(peer.ike, "ike", lambda text: parse_ike(text, self._algorithms)),
+            children=tuple(self._child(name, child) for name, child in peer.children.items()),
+            send_idr=peer.send_idr and remote_id is not None,
+            unique=peer.unique,
+            encap=peer.encap or _transport_encap(self._config.host.transport),
+            liveness_s=peer.liveness_s,
+            keepalive_s=peer.keepalive_s,
+            retransmission=_retransmission(peer),
+            childless=peer.childless,
+        )
+
+    def _child(self, name: str, child: Child) -> ChildPolicy:
+        return ChildPolicy(
+            name=name,
+            local=self._each(child.local, f"children.{name}.local", selector),
+            remote=self._each(child.remote, f"children.{name}.remote", selector),
+            esp=self._each(child.esp, f"children.{name}.esp", lambda text: parse_esp(text, self._algorithms)),
+            mode=child.mode,
+            start=child.start or start_of(self._peer),
+            window=child.window,
+        )
+
+    def _identity(self, text: str, key: str) -> Identity:
+        return Identity(*self._parsed(text, key, parse_identity))
+
+    def _each(self, texts: Iterable[str], key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        return tuple(self._parsed(text, f"{key}[{index}]", parse) for index, text in enumerate(texts))
+
+    def _parsed(self, text: str, key: str, parse: Callable[[str], T]) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            path = f"peers.{self._name}.{key}"
+            line, column = self._config.places.get(path, (1, 1))
+            remedy = str(getattr(error, "remedy", ""))
+            what, file = str(error), self._config.source
+        raise ConfigError((Problem(what, path=path, remedy=remedy, file=file, line=line, column=column),))
+
+
+def start_of(peer: Peer) -> Start:
+    """What a child does that says nothing itself: as its peer says; else initiate where there is an address."""
+    if peer.start is not None:
+        return peer.start
+    single = all(text != ANY and "/" not in text for text in peer.remote.address)
+    return "initiate" if single else "none"
+
+
+def _networks(peer: Peer, resolve: Mapping[str, tuple[str, ...]]) -> tuple[Network, ...]:
+    """Empty for ``any``; never empty for anything else."""
+    if ANY in peer.remote.address:
+        return ()
+    found: list[Network] = []
+    for text in peer.remote.address:
+        network = remote_network(text)
+        if network is not None:
+            found.append(network)
+            continue
+        found += [ip_network(address) for address in resolve.get(text, ())[:MOST_ADDRESSES]]
+    return tuple(dict.fromkeys(found)) or (NOWHERE,)
+
+
+def _selectors(texts: tuple[str, ...]) -> tuple[Selector, ...]:
+    return tuple(selector(text) for text in texts) or (selector("0.0.0.0/0"), selector("::/0"))
+
+
+def _auth(choice: Choice) -> AuthPolicy:
+    return AuthPolicy(choice.name, choice.section)
+
+
+def _transport_encap(transport: Choice) -> Literal["always", "auto"]:
+    return "auto" if getattr(transport.section, "encap", "always") == "auto" else "always"
+
+
+def _retransmission(peer: Peer) -> Retransmission:
+    given = peer.retransmission
+    return Retransmission(given.base_s, given.factor, given.tries, given.jitter)
