@@ -211,13 +211,13 @@ def _liveness(endpoint: Endpoint, sa: IkeSa) -> None:
     interval = sa.policy.liveness_s
     if not interval or not sa.established:
         return
-    idle = endpoint.now - sa.heard_at
-    if idle >= interval and sa.exchange is None and not sa.queue:
+    # Compared as deadlines: a difference of times may round to just below the interval, for ever.
+    due = sa.heard_at + interval
+    if due <= endpoint.now and sa.exchange is None and not sa.queue:
         endpoint.count("liveness_checks")
         sa.start(ExchangeType.INFORMATIONAL, liveness=True)
         endpoint.pump(sa)
-    wait = interval - idle if idle < interval else interval
-    endpoint.timers.set((Timer.LIVENESS, sa.serial), endpoint.now + wait)
+    endpoint.timers.set((Timer.LIVENESS, sa.serial), due if due > endpoint.now else endpoint.now + interval)
 
 
 def hint(endpoint: Endpoint, sa: IkeSa, header: Header, data: bytes) -> None:
