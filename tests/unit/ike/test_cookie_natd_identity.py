@@ -80,7 +80,8 @@ SPI_I, SPI_R = b"iiiiiiii", b"rrrrrrrr"
 
 
 def test_the_hash_is_sha1_over_spis_address_and_port() -> None:
-    assert natd_hash(SPI_I, SPI_R, packed("192.0.2.1"), 500) == hashlib.sha1(SPI_I + SPI_R + bytes((192, 0, 2, 1, 1, 0xF4))).digest()
+    text = SPI_I + SPI_R + bytes((192, 0, 2, 1, 0x01, 0xF4))
+    assert natd_hash(SPI_I, SPI_R, packed("192.0.2.1"), 500) == hashlib.sha1(text).digest()
     assert packed("fe80::1%eth0") == packed("fe80::1")
 
 
