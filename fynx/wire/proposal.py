@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fynx.wire.fault import syntax
 from fynx.wire.iana import KEY_LENGTH, Protocol
 
-MAX_TRANSFORMS = 1024
+MAX_TRANSFORMS = 512
 """In one SA payload. The largest offers in use have under a hundred; more is a way to burn our time (row K4)."""
 
 _MAX_ATTRIBUTES = 2  # one is all that can be acceptable; a second shows that it is not

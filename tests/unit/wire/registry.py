@@ -1,4 +1,4 @@
-""" "IKEv2 Parameters" of IANA as numbers and names, from ``iana/ikev2.yaml``."""
+"""The registry "IKEv2 Parameters" as numbers and names, from ``iana/ikev2.yaml``."""
 
 from __future__ import annotations
 

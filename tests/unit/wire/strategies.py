@@ -139,7 +139,7 @@ encrypted = st.one_of(
 def payloads(draw: st.DrawFn) -> tuple[Payload, ...]:
     """What a message may hold, in any order."""
     chosen = draw(st.lists(st.sampled_from(once), unique_by=id, max_size=len(once)))
-    some = [draw(strategy) for strategy in chosen]
+    some: list[Payload] = [draw(strategy) for strategy in chosen]
     some += draw(st.lists(st.one_of(*many), max_size=8))
     return tuple(draw(st.permutations(some)))
 
