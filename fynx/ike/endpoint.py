@@ -296,17 +296,17 @@ class Endpoint:
         self._spawn(sa, self.conversation.complete(sa, header, data, path), partial(self._completed, sa, path))
 
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
+        arrival = sa.window.arrival(header.message_id)
+        if arrival is Arrival.REPEAT:  # also of the IKE_AUTH that established the SA
+            self._repeat(sa, header, path, data)
+            return
         spec = self.catalogue.exchanges[header.exchange]
         if spec.before_auth is (sa.established or sa.state is IkeState.DELETING):
             raise Dropped(Drop.EXCHANGE, f"{spec.name} does not fit state {sa.state.value}")
-        arrival = sa.window.arrival(header.message_id)
         if arrival is Arrival.OUTSIDE:
             raise Dropped(Drop.WINDOW, f"message id {header.message_id}, expected {sa.window.expected}")
         if arrival is Arrival.BUSY:
             raise Dropped(Drop.BUSY, "the request is being worked on")
-        if arrival is Arrival.REPEAT:
-            self._repeat(sa, header, path, data)
-            return
         sa.window.serving(header.message_id, data)
         self._spawn(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
 
