@@ -19,7 +19,6 @@ class TunConfig:
 
     ``mtu``: ``auto`` fits every suite into an outer path of 1500 octets. ``table``: number of the routing table, by
     default made from the host's name. ``routes``: False leaves all routing to the administrator (and fails open).
-    ``kill_switch``: False gives up the guard routes that keep protected traffic from leaving in clear.
     ``firewall``: False gives up the nftables rules for DISCARD and for clear packets that arrive from outside.
     """
 
@@ -27,7 +26,6 @@ class TunConfig:
     mtu: int | Literal["auto"] = "auto"
     table: int | None = None
     routes: bool = True
-    kill_switch: bool = True
     firewall: bool = True
     capacity: int = 4096
 

@@ -111,7 +111,7 @@ class TunPlane(EnginePlane):
         self._refresh()
 
     def keep_closed(self, peer: str, child: str, remote: Sequence[Selector], *, closed: bool) -> None:
-        if not self._config.kill_switch or not self._config.routes:
+        if not self._config.routes:
             return
         if closed:
             self._wanted.guards[peer, child] = networks(remote)

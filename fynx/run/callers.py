@@ -1,0 +1,199 @@
+"""Brings peers up and keeps them up: one caller per configured peer, with back-off between attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Protocol
+
+from fynx.config.model import Peer
+from fynx.errors import FynxError
+from fynx.events import ChildDown, ChildRefused, ChildUp, Event, HandshakeFailed, IkeDown, IkeUp
+from fynx.ike.effects import Command, Initiate, InitiateChild
+from fynx.ike.policy import Network
+from fynx.plugin.transport import Path
+from fynx.run.failures import FAILED, TIMED_OUT, HostError
+from fynx.run.resolve import Resolver, Written, sort_out
+
+log = logging.getLogger("fynx.run")
+
+FIRST_WAIT_S, FACTOR, LONGEST_WAIT_S, SPREAD = 2.0, 2.0, 120.0, 0.2
+AGAIN_S = 1.0
+"""Before the first attempt after a tunnel that stood went down."""
+
+
+class Hands(Protocol):
+    """What a caller may do: the host gives it."""
+
+    def command(self, command: Command) -> None: ...
+
+    def path_to(self, peer: Peer, address: str) -> Path | None: ...
+
+    def resolved(self, peer: str, addresses: tuple[Network, ...]) -> None: ...
+
+    def children_up(self, peer: str) -> frozenset[str] | None:
+        """Names of the Child SAs that stand; None when there is no established IKE SA."""
+        ...
+
+
+@dataclass(slots=True)
+class Waiter:
+    """Someone waits until these children are up; the first failure is what he hears."""
+
+    children: frozenset[str]
+    done: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class Caller:
+    """One peer. ``wanted`` are the children that shall stand; while there are any, an attempt follows a failure."""
+
+    name: str
+    peer: Peer
+    hands: Hands
+    resolver: Resolver
+    wanted: set[str] = field(default_factory=set)
+    calling: bool = False
+    attempts: int = 0
+    _task: asyncio.Task[None] | None = None
+    _waiters: list[Waiter] = field(default_factory=list)
+
+    @property
+    def written(self) -> Written:
+        return sort_out(self.peer.remote.address)
+
+    @property
+    def state(self) -> str:
+        """Of a peer without an SA: ``connecting``, ``waiting`` (for the next attempt) or ``down``."""
+        if self.calling:
+            return "connecting"
+        return "waiting" if self._task is not None else "down"
+
+    def want(self, children: Iterable[str]) -> None:
+        """Starts an attempt now, whatever the back-off says."""
+        self.wanted |= set(children)
+        self.attempts = 0
+        self._schedule(0.0)
+
+    def acquired(self, child: str) -> None:
+        """Traffic asks for this child: an attempt, unless one is under way or the last one has just failed."""
+        self.wanted.add(child)
+        if self._task is None and not self.calling:
+            self._schedule(0.0)
+
+    def forget(self) -> None:
+        """No further attempts; those who wait hear so."""
+        self.wanted.clear()
+        self._cancel()
+        self.calling = False
+        self._fail(HostError(f"{self.name}: taken down"))
+
+    async def wait_up(self, children: Iterable[str], timeout_s: float) -> None:
+        """Raises HostError with the reason of the first failure, or exit code 6 when the time is over."""
+        waiter = Waiter(frozenset(children), asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        self._satisfy()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await waiter.done
+        except TimeoutError:
+            raise HostError(f"{self.name}: not up after {timeout_s:.0f} s", TIMED_OUT, "fynx status") from None
+        finally:
+            self._waiters.remove(waiter)
+
+    def happened(self, event: Event) -> None:
+        """Every event of this peer."""
+        match event:
+            case IkeUp():
+                self.calling = False
+                self.attempts = 0
+            case ChildUp():
+                self._satisfy()
+            case HandshakeFailed():
+                self.calling = False
+                self._fail(HostError(event.reason, FAILED, event.remedy))
+                self._again()
+            case ChildRefused():
+                self._fail(HostError(event.reason, FAILED, event.remedy))
+                self._again()
+            case IkeDown() | ChildDown():
+                self._again(AGAIN_S)
+
+    def _again(self, wait_s: float | None = None) -> None:
+        if not self._missing() or self._task is not None:
+            return
+        if wait_s is None:
+            wait_s = min(FIRST_WAIT_S * FACTOR**self.attempts, LONGEST_WAIT_S)
+            self.attempts += 1
+        self._schedule(wait_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311  spreads attempts, hides nothing
+
+    def _missing(self) -> frozenset[str]:
+        return frozenset(self.wanted) - (self.hands.children_up(self.name) or frozenset())
+
+    def _schedule(self, wait_s: float) -> None:
+        self._cancel()
+        self._task = asyncio.get_running_loop().create_task(self._attempt(wait_s), name=f"call {self.name}")
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _attempt(self, wait_s: float) -> None:
+        try:
+            await asyncio.sleep(wait_s)
+            missing = self._missing()
+            if missing and self.hands.children_up(self.name) is not None:
+                self._task = None
+                for child in sorted(missing):
+                    self.hands.command(InitiateChild(self.name, child))
+            elif missing:
+                await self._call(tuple(sorted(missing, key=list(self.peer.children).index)))
+        except FynxError as error:
+            log.warning("%s: %s", self.name, error)
+            self._task = None
+            self._fail(error)
+            self._again()
+        finally:
+            if asyncio.current_task() is self._task:
+                self._task = None
+
+    async def _call(self, children: tuple[str, ...]) -> None:
+        written = self.written
+        addresses = await self.resolver.addresses(written)
+        if not addresses:
+            names = ", ".join(written.names)
+            why = f"{names} does not resolve" if names else "has no address to call (address: any, or a network)"
+            raise HostError(f"{self.name}: {why}")
+        if written.names and not written.anyone:
+            networks = tuple(ip_network(text) for text in (*addresses, *written.networks))
+            self.hands.resolved(self.name, networks)
+        path = self._reachable(addresses)
+        self._task = None
+        self.calling = True
+        self.hands.command(Initiate(self.name, path, children))
+
+    def _reachable(self, addresses: tuple[str, ...]) -> Path:
+        """The next address in turn to which there is a route."""
+        for offset in range(len(addresses)):
+            path = self.hands.path_to(self.peer, addresses[(self.attempts + offset) % len(addresses)])
+            if path is not None:
+                return path
+        raise HostError(f"{self.name}: no route to {', '.join(addresses)}", FAILED, "ip route get ADDRESS")
+
+    def _satisfy(self) -> None:
+        standing = self.hands.children_up(self.name)
+        if standing is None:
+            return
+        for waiter in self._waiters:
+            if waiter.children <= standing and not waiter.done.done():
+                waiter.done.set_result(None)
+
+    def _fail(self, error: FynxError) -> None:
+        for waiter in self._waiters:
+            if not waiter.done.done():
+                waiter.done.set_exception(error)

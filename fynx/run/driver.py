@@ -1,0 +1,225 @@
+"""Carries out what the protocol core wants, in order, and brings it datagrams, upcalls and the time (monotonic alone).
+
+Nothing raises out of the network path: whatever goes wrong costs one effect, is logged and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from asyncio import AbstractEventLoop, TimerHandle
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from fynx.errors import FynxError
+from fynx.events import Event
+from fynx.ike.effects import (
+    Activate,
+    Ask,
+    Command,
+    Effect,
+    Emit,
+    Keepalive,
+    LogKeys,
+    Move,
+    ReleaseSpi,
+    Remove,
+    Transmit,
+)
+from fynx.ike.endpoint import Endpoint
+from fynx.plugin.dataplane import Acquire, ChildSpec, Expire, IkeArrived, PathSeen, Plane, UnknownSpi, Upcall
+from fynx.plugin.keylog import KeyRecord
+from fynx.plugin.planes import PacketPlane
+from fynx.plugin.transport import Datagram, Port
+from fynx.plugin.work import InstallChild
+from fynx.run.work import Worker
+from fynx.wire.encap import KEEPALIVE, MARKER, Kind, classify
+
+log = logging.getLogger("fynx.run")
+
+ACTIVITY_S = 5.0
+"""How often the counters of Child SAs are read to learn that a silent peer lives (RFC 7296 section 2.4)."""
+
+
+class Listener(Protocol):
+    """The host, as the driver sees it. Called on the loop's thread, between effects."""
+
+    def happened(self, event: Event) -> None: ...
+
+    def keys(self, record: KeyRecord) -> None: ...
+
+    def acquire(self, wanted: Acquire) -> None: ...
+
+    def installed(self, child: ChildSpec) -> None: ...
+
+    def removed(self, child: ChildSpec, *, confirmed: bool) -> None: ...
+
+
+class Driver:
+    """One endpoint at work on one loop. ``open`` gives it the port and the plane, which need its callbacks first."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        listener: Listener,
+        loop: AbstractEventLoop,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.endpoint, self._listener, self._loop, self._clock = endpoint, listener, loop, clock
+        self._port: Port | None = None
+        self._plane: Plane | None = None
+        self._worker: Worker | None = None
+        self._timer: TimerHandle | None = None
+        self._busy = False
+        self._heard: dict[int, int] = {}
+        self._read_at = 0.0
+        self.children: dict[int, ChildSpec] = {}
+        self.counters: Counter[str] = Counter()
+
+    def open(self, port: Port, plane: Plane, worker: Worker) -> None:
+        self._port, self._plane, self._worker = port, plane, worker
+
+    @property
+    def now(self) -> float:
+        return self._clock()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._worker is not None:
+            self._worker.close()
+        self._port = self._plane = self._worker = None
+
+    # What comes in.
+
+    def datagram(self, datagram: Datagram) -> None:
+        """From the transport: IKE goes to the core, ESP to a plane that wants it handed over."""
+        kind, data = classify(datagram.data, datagram.path.encapsulated)
+        if kind is Kind.IKE:
+            self._guarded(partial(self.endpoint.datagram, self.now, datagram.path, data))
+        elif kind is Kind.ESP and isinstance(self._plane, PacketPlane):
+            self._guarded(partial(self._plane.receive_outer, datagram.path, [data]))
+        else:
+            self.counters[f"datagrams_{kind.value}"] += 1
+
+    def upcalls(self, batch: Sequence[Upcall]) -> None:
+        for upcall in batch:
+            self._guarded(partial(self._upcall, upcall), pump=False)
+        self._pump()
+
+    def command(self, command: Command) -> None:
+        """Raises StateError when the command names what does not exist."""
+        try:
+            self.endpoint.command(self.now, command)
+        finally:
+            self._pump()
+
+    def _upcall(self, upcall: Upcall) -> None:
+        match upcall:
+            case IkeArrived():
+                self.endpoint.datagram(self.now, upcall.path, upcall.data)
+            case PathSeen():
+                self.endpoint.path_seen(self.now, upcall.handle, upcall.path)
+            case Expire():
+                self.endpoint.expired(self.now, upcall)
+            case Acquire():
+                self._listener.acquire(upcall)
+            case UnknownSpi():
+                self.counters["esp_unknown_spi"] += 1
+
+    # What goes out.
+
+    def _pump(self) -> None:
+        """Carries out all effects. A call from inside an effect leaves the rest to the call that is under way."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            for effect in self.endpoint.effects():
+                self._guarded(partial(self._carry_out, effect), pump=False)
+        finally:
+            self._busy = False
+        self._arm()
+
+    def _carry_out(self, effect: Effect) -> None:
+        port, plane, worker = self._port, self._plane, self._worker
+        if port is None or plane is None or worker is None:
+            return
+        match effect:
+            case Transmit():
+                data = MARKER + effect.data if effect.path.encapsulated else effect.data
+                port.send([Datagram(effect.path, data)])
+            case Keepalive():
+                port.send([Datagram(effect.path, KEEPALIVE)])
+            case Ask():
+                worker.submit(effect.work, partial(self._answer, effect))
+            case Activate():
+                plane.activate(effect.handle)
+            case Move():
+                plane.move(effect.handle, effect.path, effect.encap)
+            case Remove():
+                self._remove(plane, effect)
+            case ReleaseSpi():
+                plane.release_spi(effect.spi)
+            case Emit():
+                self._listener.happened(effect.event)
+            case LogKeys():
+                self._listener.keys(effect.record)
+
+    def _answer(self, ask: Ask, outcome: object) -> None:
+        if isinstance(ask.work, InstallChild) and not isinstance(outcome, Exception):
+            self.children[ask.work.child.handle] = ask.work.child
+            self._listener.installed(ask.work.child)
+        if self._worker is None:
+            return
+        self._guarded(partial(self.endpoint.answer, self.now, ask.ticket, outcome))
+
+    def _remove(self, plane: Plane, effect: Remove) -> None:
+        self._heard.pop(effect.handle, None)
+        child = self.children.pop(effect.handle, None)
+        plane.remove(effect.handle)
+        if child is not None:
+            self._listener.removed(child, confirmed=effect.confirmed)
+
+    # Time.
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.endpoint.deadline()
+        if deadline is not None and self._worker is not None:
+            self._timer = self._loop.call_later(max(0.0, deadline - self.now), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self.now
+        if now - self._read_at >= ACTIVITY_S:
+            self._read_at = now
+            self._guarded(self._notice_activity, pump=False)
+        self._guarded(partial(self.endpoint.tick, now))
+
+    def _notice_activity(self) -> None:
+        """Tells the core which Child SAs brought authenticated packets since the last look."""
+        if self._plane is None:
+            return
+        for handle in self.children:
+            packets = self._plane.usage(handle).packets_in
+            if packets > self._heard.get(handle, 0):
+                self._heard[handle] = packets
+                self.endpoint.activity(self.now, handle)
+
+    def _guarded(self, step: Callable[[], object], *, pump: bool = True) -> None:
+        try:
+            step()
+        except FynxError as error:
+            self.counters["refused"] += 1
+            log.warning("%s", error)
+        except Exception:
+            self.counters["failed"] += 1
+            log.exception("an effect or an input failed")
+        if pump:
+            self._pump()

@@ -1,0 +1,105 @@
+"""Which protected selectors are kept closed, and when they may open again (interfaces: fail closed).
+
+A guard goes only where an administrator asked for the tunnel's end and the peer confirmed it, or where he said
+``--leave-open``. Everything else (a crash, a dead peer, a peer that deletes) leaves it standing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from fynx.config.model import Config
+from fynx.ike.policy import ChildPolicy, HostPolicy, PeerPolicy
+from fynx.plugin.dataplane import ChildSpec, Plane, Policy, Selector
+from fynx.run.policy import static_policies
+from fynx.run.resolve import sort_out
+
+CHILD_PRIORITY = 1000
+"""Priority of the PROTECT policies of children: after the static policies of the configuration (100 by default)."""
+EVERYTHING = (Selector(bytes(4), b"\xff" * 4), Selector(bytes(16), b"\xff" * 16))
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Guards:
+    """Told of every Child SA that comes and goes; keeps the plane's guards in step."""
+
+    config: Config
+    policy: HostPolicy
+    plane: Plane
+    closing: set[str] = field(default_factory=set)
+    """Peers whose end an administrator asked for."""
+    _static: dict[Key, tuple[Selector, ...]] = field(default_factory=dict)
+    _standing: dict[Key, set[int]] = field(default_factory=dict)
+
+    def begin(self, adopted: Iterable[Key]) -> None:
+        """Closes what the configuration protects; gives up adopted guards of peers that it no longer knows."""
+        for peer in self.policy.peers:
+            for child in peer.children:
+                if self._fixed(peer, child):
+                    self._static[peer.name, child.name] = child.remote
+        for key, remote in self._static.items():
+            self._keep(key, remote, closed=True)
+        for key in adopted:
+            if key not in self._static and not self._known(key):
+                self._keep(key, (), closed=False)
+
+    def policies(self) -> tuple[Policy, ...]:
+        """The whole SPD that is not made of SAs."""
+        found = [*static_policies(self.config)]
+        for peer in self.policy.peers:
+            for child in peer.children:
+                if (peer.name, child.name) in self._static:
+                    found.append(Policy("protect", child.local, child.remote, CHILD_PRIORITY, peer.name, child.name))
+        return tuple(found)
+
+    def installed(self, child: ChildSpec) -> None:
+        key = self._key(child)
+        self._standing.setdefault(key, set()).add(child.handle)
+        if key not in self._static:
+            self._keep(key, child.remote_ts, closed=True)
+
+    def removed(self, child: ChildSpec, *, confirmed: bool) -> None:
+        """Opens what this was the last SA of, when the peer confirmed and nobody wants it back."""
+        key = self._key(child)
+        left = self._standing.get(key, set())
+        left.discard(child.handle)
+        if left or not confirmed:
+            return
+        if key not in self._static or child.peer in self.closing:
+            self._keep(key, child.remote_ts, closed=False)
+
+    def close_again(self, peer: str) -> None:
+        """An administrator wants this peer after all: its selectors are closed before the first message goes out."""
+        self.closing.discard(peer)
+        for key, remote in self._static.items():
+            if key[0] == peer:
+                self._keep(key, remote, closed=True)
+
+    def open(self, peer: str) -> None:
+        """``--leave-open``: the administrator accepts that this traffic goes in clear."""
+        for key in {*self._static, *self._standing}:
+            if key[0] == peer:
+                self._keep(key, (), closed=False)
+
+    def _keep(self, key: Key, remote: Sequence[Selector], *, closed: bool) -> None:
+        if self.config.kill_switch or not closed:
+            self.plane.keep_closed(key[0], key[1], remote, closed=closed)
+
+    def _fixed(self, peer: PeerPolicy, child: ChildPolicy) -> bool:
+        """False for road warriors who may bring any address: what they get is closed when they get it."""
+        configured = self.config.peers[peer.name]
+        anyone = sort_out(configured.remote.address).anyone
+        return not (anyone and any(selector.start == bytes(len(selector.start)) for selector in child.remote))
+
+    def _key(self, child: ChildSpec) -> Key:
+        if (child.peer, child.child) in self._static:
+            return child.peer, child.child
+        remote = "+".join(f"{each.start.hex()}-{each.end.hex()}" for each in child.remote_ts)
+        return child.peer, f"{child.child} {remote}"
+
+    def _known(self, key: Key) -> bool:
+        peer = self.config.peers.get(key[0])
+        return peer is not None and key[1].partition(" ")[0] in peer.children

@@ -1,0 +1,94 @@
+"""Addresses of peers: literals as they stand, DNS names asked again at each attempt, never on the loop's thread.
+
+The identity decides who a peer is, not its address (bad-inputs L18): a poisoned answer costs an attempt, no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+MOST = 16
+"""Addresses taken from one answer."""
+WAIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The ``address`` of a peer, sorted by kind."""
+
+    literals: tuple[str, ...]
+    names: tuple[str, ...]
+    networks: tuple[str, ...]
+    anyone: bool
+
+    @property
+    def callable(self) -> bool:
+        """Whether there is anything to which a first message can be sent."""
+        return bool(self.literals or self.names)
+
+
+@dataclass(slots=True)
+class Resolver:
+    """Remembers the last good answer of each name, and falls back on it when DNS does not answer."""
+
+    known: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    async def addresses(self, written: Written) -> tuple[str, ...]:
+        """All addresses to try, literals first. Empty when nothing resolves."""
+        found = list(written.literals)
+        for name in written.names:
+            found += await self._ask(name)
+        return tuple(dict.fromkeys(found))
+
+    async def _ask(self, name: str) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                answers = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+        except (OSError, UnicodeError, TimeoutError):
+            return self.known.get(name, ())
+        found = tuple(dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers))[:MOST]
+        if found:
+            self.known[name] = found
+        return found
+
+
+def sort_out(addresses: Iterable[str]) -> Written:
+    literals, names, networks = [], [], []
+    anyone = False
+    for text in addresses:
+        if text in ("any", "%any"):
+            anyone = True
+        elif _parses(ipaddress.ip_address, text):
+            literals.append(str(ipaddress.ip_address(text)))
+        elif _parses(ipaddress.ip_network, text):
+            networks.append(text)
+        else:
+            names.append(text)
+    return Written(tuple(literals), tuple(names), tuple(networks), anyone)
+
+
+def source_for(remote: str, port: int, mark: int) -> str:
+    """The address from which the system would send to ``remote``, or "" when it has no route. Sends nothing."""
+    family = socket.AF_INET6 if ":" in remote else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            if mark:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+            probe.connect((remote, port))
+            return str(probe.getsockname()[0]).partition("%")[0]
+        except OSError:
+            return ""
+
+
+def _parses(parse: object, text: str) -> bool:
+    assert callable(parse)
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Events in plain words, one line each, for people who watch a tunnel come up. Foreign text is escaped and cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fynx import events
+
+LONGEST = 256
+
+
+def describe(event: events.Event) -> str:
+    """One line without control characters, or "" for what only machines want to know."""
+    say = _WORDS.get(type(event))
+    if say is None:
+        return ""
+    peer = f"{clean(event.peer)}: " if event.peer else ""
+    return f"{peer}{clean(say(event))}"
+
+
+def clean(text: str) -> str:
+    """Control characters, line and direction marks become escapes; the rest is cut at 256 (bad-inputs L5)."""
+    plain = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"
+
+
+def _ike_up(event: events.IkeUp) -> str:
+    took = f"{event.duration_s * 1000:.0f} ms"
+    return f"IKE up with {event.remote_id} at {event.remote}, {event.suite}, {took}"
+
+
+def _failed(event: events.HandshakeFailed) -> str:
+    where = f"with {event.remote} " if event.remote else ""
+    notify = f" [{event.notify}]" if event.notify and event.notify not in event.reason else ""
+    remedy = f"; try: {event.remedy}" if event.remedy else ""
+    return f"handshake {where}failed: {event.reason}{notify}{remedy}"
+
+
+def _child_up(event: events.ChildUp) -> str:
+    spis = f"SPIs {event.spi_in} in, {event.spi_out} out"
+    return f"child {event.child} up: {event.local} <-> {event.remote}, {event.esp}, {spis}"
+
+
+def _child_refused(event: events.ChildRefused) -> str:
+    notify = f" [{event.notify}]" if event.notify and event.notify not in event.reason else ""
+    remedy = f"; try: {event.remedy}" if event.remedy else ""
+    return f"child {event.child or '?'} refused: {event.reason}{notify}{remedy}"
+
+
+def _retransmitted(event: events.Retransmitted) -> str:
+    return f"no answer yet to {event.exchange} {event.message_id}, sent {event.attempt} times"
+
+
+def _nat(event: events.NatDetected) -> str:
+    sides = [name for name, found in (("us", event.local), ("the peer", event.remote)) if found]
+    return f"NAT (or forced UDP encapsulation) in front of {' and '.join(sides)}"
+
+
+_WORDS: dict[type[events.Event], Callable[[Any], str]] = {
+    events.HandshakeStarted: lambda event: f"handshake with {event.remote} begins, we are the {event.role}",
+    events.HandshakeFailed: _failed,
+    events.IkeUp: _ike_up,
+    events.IkeDown: lambda event: f"IKE down: {event.reason}",
+    events.ChildUp: _child_up,
+    events.ChildDown: lambda event: f"child {event.child} down: {event.reason}",
+    events.ChildRefused: _child_refused,
+    events.Retransmitted: _retransmitted,
+    events.PeerDead: lambda event: f"the peer did not answer {event.attempts} times: taken for dead",
+    events.NatDetected: _nat,
+    events.PathChanged: lambda event: f"the peer moved from {event.before} to {event.after}",
+    events.NotifyReceived: lambda event: f"the peer says {event.notify}",
+    events.SequenceExhausted: lambda event: f"child {event.child} has used up its sequence numbers and stopped",
+    events.PluginFailed: lambda event: f"plugin {event.plugin} failed in {event.hook}: {event.error}",
+}
