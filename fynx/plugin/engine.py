@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from fynx.plugin.crypto import Provider
+from fynx.plugin.crypto import Algorithms, Provider
 from fynx.plugin.dataplane import ChildSpec, Policy, Upcall, Usage
 from fynx.plugin.transport import Path
 
@@ -80,7 +80,16 @@ class Engine(Protocol):
 
 
 class MakeEngine(Protocol):
-    def __call__(self, *, providers: Sequence[Provider], inproc: bool = False, capacity: int = 4096) -> Engine: ...
+    def __call__(
+        self,
+        *,
+        providers: Sequence[Provider],
+        inproc: bool = False,
+        capacity: int = 4096,
+        algorithms: Algorithms | None = None,
+    ) -> Engine:
+        """``algorithms``: what no provider has runs through them, slowly; without them it is refused."""
+        ...
 
 
 __all__ = ["Engine", "MakeEngine"]

@@ -1,0 +1,238 @@
+/* child.c: installs, moves and removes Child SAs (RFC 4301 section 4.4.2); keys are wiped by their provider when freed. */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "core.h"
+
+/* Without ESN: tell at 13/16 of the numbers, which lies between 75 and 90 per cent (RFC 4303 section 3.3.3). */
+#define SOFT_32 (UINT64_C(13) << 28)
+#define SOFT_64 (UINT64_C(13) << 60)
+
+static void free_threads(const struct fynx_aead_ops *ops, void **thr, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    if (thr[i]) ops->thr_free(thr[i]);
+}
+
+static void out_free(struct fynx_sa_out *sa) {
+  if (!sa) return;
+  free_threads(sa->ops, sa->thr, sa->n_thr);
+  if (sa->key) sa->ops->key_free(sa->key);
+  free(atomic_load(&sa->endpoint));
+  fynx_wipe(sa, sizeof *sa);
+  free(sa);
+}
+
+static void in_free(struct fynx_sa_in *sa) {
+  if (!sa) return;
+  free_threads(sa->ops, sa->thr, sa->n_thr);
+  if (sa->key) sa->ops->key_free(sa->key);
+  fynx_wipe(sa, sizeof *sa);
+  free(sa);
+}
+
+void fynx_child_free(void *object) {
+  struct fynx_child *child = object;
+  in_free(child->in);
+  out_free(child->out);
+  free(child->ranges);
+  free(child);
+}
+
+/* One context for each worker of the direction, so that the loops allocate nothing. */
+static int make_threads(const struct fynx_aead_ops *ops, void *key, void **thr, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    if (!(thr[i] = ops->thr_new(key))) return FYNX_E_KEY;
+  return 0;
+}
+
+static void *zeroed(size_t size) {
+  void *p = aligned_alloc(64, fynx_align(size, 64));
+  if (p) memset(p, 0, fynx_align(size, 64));
+  return p;
+}
+
+static int out_new(struct fynx_plane *plane, const struct fynx_child_spec *spec, struct fynx_sa_out **result) {
+  const struct fynx_aead_ops *ops = (const struct fynx_aead_ops *)spec->ops;
+  uint32_t n = plane->n_tx;
+  struct fynx_sa_out *sa = zeroed(sizeof *sa + n * sizeof(void *));
+  if (!sa) return FYNX_E_MEMORY;
+  *result = sa;
+  sa->ops = ops;
+  sa->handle = spec->handle;
+  sa->spi = spec->spi_out;
+  sa->iv_len = ops->iv_len;
+  sa->icv_len = ops->icv_len;
+  sa->block = ops->block < 4 ? 4 : ops->block;
+  sa->esn = spec->esn != 0;
+  sa->hard_limit = spec->esn ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
+  sa->soft_limit = spec->esn ? SOFT_64 : SOFT_32;
+  sa->n_thr = n;
+  sa->key = ops->key_new(ops, spec->key_out, ops->key_len, spec->salt_out);
+  struct fynx_endpoint *endpoint = calloc(1, sizeof *endpoint);
+  if (!endpoint) return FYNX_E_MEMORY;
+  fynx_endpoint_build(plane, endpoint, &spec->path);
+  atomic_store(&sa->endpoint, endpoint);
+  return sa->key ? make_threads(ops, sa->key, sa->thr, n) : FYNX_E_KEY;
+}
+
+static int in_new(struct fynx_plane *plane, const struct fynx_child_spec *spec, struct fynx_sa_in **result) {
+  const struct fynx_aead_ops *ops = (const struct fynx_aead_ops *)spec->ops;
+  uint32_t n = plane->n_rx;
+  size_t words = fynx_window_words(spec->window);
+  struct fynx_sa_in *sa = zeroed(sizeof *sa + words * sizeof(uint64_t) + n * sizeof(void *));
+  if (!sa) return FYNX_E_MEMORY;
+  *result = sa;
+  sa->ops = ops;
+  sa->handle = spec->handle;
+  sa->spi = spec->spi_in;
+  sa->iv_len = ops->iv_len;
+  sa->icv_len = ops->icv_len;
+  sa->align = ops->block < 4 ? 4 : ops->block;
+  sa->esn = spec->esn != 0;
+  sa->peer = spec->path.remote;
+  sa->n_thr = n;
+  sa->thr = (void **)(void *)((uint64_t *)(void *)(sa + 1) + words);
+  atomic_flag_clear(&sa->lock);
+  fynx_window_init(&sa->window, spec->window, (uint64_t *)(void *)(sa + 1));
+  sa->key = ops->key_new(ops, spec->key_in, ops->key_len, spec->salt_in);
+  return sa->key ? make_threads(ops, sa->key, sa->thr, n) : FYNX_E_KEY;
+}
+
+static bool acceptable(const struct fynx_child_spec *spec) {
+  const struct fynx_aead_ops *ops = (const struct fynx_aead_ops *)spec->ops;
+  if (!ops || ops->abi != FYNX_ABI || ops->size < offsetof(struct fynx_aead_ops, user)) return false;
+  if (8u + ops->iv_len > FYNX_HEAD || ops->iv_len > 16 || ops->icv_len > 64 || ops->block > 64) return false;
+  if (ops->block & (ops->block - 1)) return false;
+  if (spec->window < FYNX_WINDOW_MIN || spec->window > FYNX_WINDOW_MAX) return false;
+  return spec->n_local && spec->n_remote && spec->spi_out > 255;
+}
+
+static int build(struct fynx_plane *plane, const struct fynx_child_spec *spec, struct fynx_child *child) {
+  child->handle = spec->handle;
+  child->tag = spec->tag;
+  child->n_local = (uint16_t)spec->n_local;
+  child->n_remote = (uint16_t)spec->n_remote;
+  child->ranges = fynx_ranges_new(spec->local, spec->n_local, spec->remote, spec->n_remote);
+  if (!child->ranges) return FYNX_E_ARGUMENT;
+  int rc = in_new(plane, spec, &child->in);
+  if (rc == 0) rc = out_new(plane, spec, &child->out);
+  if (rc) return rc;
+  child->in->local = child->ranges;
+  child->in->n_local = child->n_local;
+  child->in->remote = child->ranges + child->n_local;
+  child->in->n_remote = child->n_remote;
+  return 0;
+}
+
+static void link_child(struct fynx_plane *plane, struct fynx_child *child) {
+  child->next = plane->children;
+  if (child->next) child->next->previous = child;
+  plane->children = child;
+  plane->n_children++;
+}
+
+static void unlink_child(struct fynx_plane *plane, struct fynx_child *child) {
+  if (child->next) child->next->previous = child->previous;
+  *(child->previous ? &child->previous->next : &plane->children) = child->next;
+  plane->n_children--;
+}
+
+/* Inbound first, so that no answer can be lost; then outbound, unless it waits for `activate`. */
+static int publish(struct fynx_plane *plane, struct fynx_child *child, bool outbound) {
+  plane->frozen = true;
+  child->serial = ++plane->serial;
+  link_child(plane, child);
+  fynx_sad_publish(plane, child->in);
+  if (!outbound) return 0;
+  child->active = true;
+  return fynx_spd_rebuild(plane);
+}
+
+static int unpublish(struct fynx_plane *plane, struct fynx_child *child) {
+  fynx_sad_withdraw(plane, child->in->spi);
+  unlink_child(plane, child);
+  int rc = child->active ? fynx_spd_rebuild(plane) : 0;
+  return rc ? rc : fynx_retire(plane, child, fynx_child_free);
+}
+
+int fynx_child_install(struct fynx_plane *plane, const struct fynx_child_spec *spec, struct fynx_child **result) {
+  if (!acceptable(spec)) return FYNX_E_ARGUMENT;
+  struct fynx_child *child = calloc(1, sizeof *child);
+  if (!child) return FYNX_E_MEMORY;
+  pthread_mutex_lock(&plane->control);
+  int rc = build(plane, spec, child);
+  if (rc == 0) rc = fynx_sad_claim(plane, spec->spi_in);
+  if (rc) {
+    fynx_child_free(child);
+  } else if ((rc = publish(plane, child, spec->outbound != 0))) {
+    child->active = false; /* no snapshot has it; a worker may have seen its inbound half already */
+    unpublish(plane, child);
+  } else {
+    *result = child;
+  }
+  fynx_reclaim(plane, false);
+  pthread_mutex_unlock(&plane->control);
+  return rc;
+}
+
+int fynx_child_activate(struct fynx_plane *plane, struct fynx_child *child) {
+  pthread_mutex_lock(&plane->control);
+  int rc = 0;
+  if (!child->active) {
+    child->active = true;
+    child->serial = ++plane->serial;
+    rc = fynx_spd_rebuild(plane);
+    fynx_reclaim(plane, false);
+  }
+  pthread_mutex_unlock(&plane->control);
+  return rc;
+}
+
+int fynx_child_move(struct fynx_plane *plane, struct fynx_child *child, const struct fynx_path *path) {
+  struct fynx_endpoint *endpoint = calloc(1, sizeof *endpoint);
+  if (!endpoint) return FYNX_E_MEMORY;
+  pthread_mutex_lock(&plane->control);
+  fynx_endpoint_build(plane, endpoint, path);
+  struct fynx_endpoint *old = atomic_exchange(&child->out->endpoint, endpoint);
+  fynx_sa_lock(child->in);
+  child->in->peer = path->remote;
+  child->in->moved = 0;
+  fynx_sa_unlock(child->in);
+  int rc = fynx_retire(plane, old, free);
+  fynx_reclaim(plane, false);
+  pthread_mutex_unlock(&plane->control);
+  return rc;
+}
+
+/* After this returns no packet is taken or sent for the child; its keys are gone when the last batch in hand is. */
+int fynx_child_remove(struct fynx_plane *plane, struct fynx_child *child) {
+  pthread_mutex_lock(&plane->control);
+  int rc = unpublish(plane, child);
+  fynx_reclaim(plane, true);
+  pthread_mutex_unlock(&plane->control);
+  return rc;
+}
+
+static uint64_t relaxed(const _Atomic uint64_t *p) { return atomic_load_explicit(p, memory_order_relaxed); }
+
+void fynx_child_usage(const struct fynx_child *child, struct fynx_usage *usage) {
+  memset(usage, 0, sizeof *usage);
+  usage->packets_in = relaxed(&child->in->counters.packets);
+  usage->bytes_in = relaxed(&child->in->counters.bytes);
+  usage->packets_out = relaxed(&child->out->counters.packets);
+  usage->bytes_out = relaxed(&child->out->counters.bytes);
+  uint64_t given = relaxed(&child->out->sequence);
+  usage->sequence_out = given > child->out->hard_limit ? child->out->hard_limit : given;
+  fynx_sa_lock(child->in);
+  usage->sequence_in = child->in->window.top;
+  fynx_sa_unlock(child->in);
+  for (int i = 0; i < FYNX_SA_DROP_COUNT; i++)
+    usage->drops[i] = relaxed(&child->in->counters.drops[i]) + relaxed(&child->out->counters.drops[i]);
+}
+
+void fynx_child_set_sequence(struct fynx_child *child, uint64_t last_out) {
+  uint64_t now = relaxed(&child->out->sequence);
+  while (last_out > now && !atomic_compare_exchange_weak(&child->out->sequence, &now, last_out)) {
+  }
+}

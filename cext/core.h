@@ -1,0 +1,319 @@
+/* core.h: private types of the plane. Control side calls under the plane's mutex; workers read what is published. */
+#ifndef FYNX_CORE_H
+#define FYNX_CORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api.h"
+#include "drops.h"
+#include "flow.h"
+#include "replay.h"
+#include "ring.h"
+#include "util.h"
+
+#define FYNX_BATCH 64u
+#define FYNX_HEAD 64u              /* room before an inner packet for ESP header and IV */
+#define FYNX_TAIL 192u             /* room behind it for padding, trailer, ICV */
+#define FYNX_INNER_MAX 65535u
+#define FYNX_DATAGRAM_MAX 65507u   /* largest UDP payload over IPv4 */
+#define FYNX_STRIDE (1031u * 64u)  /* of a receive slot: an odd number of cache lines spreads them over the sets */
+#define FYNX_SEND_ARENA (1u << 20)
+#define FYNX_CACHE 1024u           /* flows remembered by a worker */
+#define FYNX_RX_MAX 16u
+#define FYNX_TX_MAX 16u
+#define FYNX_SOCKETS_MAX 16u
+#define FYNX_IV_POOL 4096u
+#define FYNX_LINE _Alignas(64)
+
+enum fynx_action { FYNX_DISCARD = 0, FYNX_BYPASS = 1, FYNX_PROTECT = 2, FYNX_NONE = 3 };
+enum fynx_upcall_kind { FYNX_UP_ACQUIRE = 1, FYNX_UP_EXPIRE, FYNX_UP_PATH, FYNX_UP_IKE, FYNX_UP_SPI };
+
+struct fynx_endpoint { /* where an SA sends; replaced as a whole by `move` */
+  struct fynx_path path;
+  int32_t socket; /* index, -1 none */
+  uint32_t name_len;
+  uint32_t control_len;
+  uint32_t zero;
+  _Alignas(8) uint8_t name[32];    /* struct sockaddr_in or _in6 */
+  _Alignas(8) uint8_t control[48]; /* IP_PKTINFO or IPV6_PKTINFO */
+};
+
+struct fynx_sa_counters {
+  _Atomic uint64_t packets;
+  _Atomic uint64_t bytes;
+  _Atomic uint64_t drops[FYNX_SA_DROP_COUNT];
+};
+
+struct fynx_sa_out { /* RFC 4301 section 4.4.2, outbound; first line constant, second written per batch */
+  FYNX_LINE const struct fynx_aead_ops *ops;
+  _Atomic(struct fynx_endpoint *) endpoint;
+  uint64_t handle;
+  uint64_t soft_limit;
+  uint64_t hard_limit;
+  uint32_t spi;
+  uint8_t iv_len;
+  uint8_t icv_len;
+  uint8_t block;
+  uint8_t esn;
+  void *key;
+  uint32_t n_thr;
+  FYNX_LINE _Atomic uint64_t sequence; /* last one given out */
+  _Atomic uint32_t soft_told;
+  _Atomic uint32_t hard_told;
+  FYNX_LINE struct fynx_sa_counters counters;
+  FYNX_LINE void *thr[]; /* by sender */
+};
+_Static_assert(offsetof(struct fynx_sa_out, sequence) == 64, "the constant line of an outbound SA is one line");
+_Static_assert(offsetof(struct fynx_sa_out, counters) == 128, "the written line of an outbound SA is one line");
+
+struct fynx_sa_in {
+  FYNX_LINE const struct fynx_aead_ops *ops;
+  uint64_t handle;
+  const struct fynx_range *local;
+  const struct fynx_range *remote;
+  uint32_t spi;
+  uint16_t n_local;
+  uint16_t n_remote;
+  uint8_t iv_len;
+  uint8_t icv_len;
+  uint8_t align;
+  uint8_t esn;
+  uint32_t n_thr;
+  void *key;
+  void **thr; /* by receiver */
+  FYNX_LINE atomic_flag lock; /* of this line; held for the arithmetic only, never around the cipher */
+  uint8_t moved;              /* `told` holds a path that was reported */
+  struct fynx_window window;
+  struct fynx_addr peer; /* where it should come from */
+  FYNX_LINE struct fynx_addr told;
+  FYNX_LINE struct fynx_sa_counters counters;
+};
+_Static_assert(offsetof(struct fynx_sa_in, lock) == 64, "the constant line of an inbound SA is one line");
+_Static_assert(offsetof(struct fynx_sa_in, counters) == 192, "inbound counters stand apart");
+
+struct fynx_child { /* cold: a pair of SAs as the control side knows it */
+  struct fynx_child *next;
+  struct fynx_child *previous;
+  struct fynx_sa_in *in;
+  struct fynx_sa_out *out;
+  struct fynx_range *ranges; /* local, then remote */
+  uint64_t serial;
+  uint64_t handle;
+  uint32_t tag;
+  uint16_t n_local;
+  uint16_t n_remote;
+  bool active; /* stands in the SPD */
+  bool dead;
+};
+
+struct fynx_policy {
+  int32_t priority;
+  uint32_t rank; /* place in the list */
+  uint32_t tag;
+  uint8_t action;
+  uint16_t n_local;
+  uint16_t n_remote;
+  struct fynx_range *ranges;
+  _Atomic uint64_t acquire_after_ms;
+};
+
+struct fynx_rule { /* one line of the SPD snapshot, in order of lookup */
+  int32_t priority;
+  uint32_t rank;
+  uint64_t serial;
+  const struct fynx_range *local;
+  const struct fynx_range *remote;
+  uint16_t n_local;
+  uint16_t n_remote;
+  uint8_t action;
+  uint32_t tag;
+  struct fynx_sa_out *out;
+  struct fynx_policy *policy;
+};
+
+struct fynx_policies { /* the static part, replaced as a whole */
+  uint32_t n;
+  struct fynx_policy policy[];
+};
+
+struct fynx_spd { /* immutable once published */
+  uint64_t generation;
+  uint32_t n;
+  uint32_t n_own;
+  uint8_t (*own)[16]; /* sorted, IPv4 mapped */
+  struct fynx_rule rule[];
+};
+
+struct fynx_cached {
+  struct fynx_flow_key key;
+  uint64_t generation;
+  const struct fynx_rule *rule;
+};
+
+struct fynx_slot { /* one packet of a batch */
+  uint8_t *data;
+  uint32_t len;
+  uint8_t verdict;
+  uint8_t next_header;
+  void *sa;
+  uint64_t sequence;
+  uint64_t handle;
+  const struct fynx_endpoint *endpoint;
+  struct fynx_path path;
+  struct fynx_flow flow;
+};
+
+struct fynx_counters {
+  _Atomic uint64_t counter[FYNX_COUNT_COUNT];
+  _Atomic uint64_t drops[FYNX_DROP_COUNT];
+};
+
+struct fynx_worker { /* everything one thread touches; one sender and one receiver make a pair */
+  FYNX_LINE _Atomic uint64_t epoch; /* 0: offline, holds no pointer into the tables */
+  FYNX_LINE struct fynx_counters counters;
+  FYNX_LINE struct fynx_plane *plane;
+  struct fynx_ring upcalls;
+  struct fynx_ring inner;
+  uint32_t index; /* into the thr arrays of its direction */
+  int tun;        /* -1: none */
+  uint8_t *arena;
+  size_t arena_size;
+  uint32_t sockets[FYNX_SOCKETS_MAX];
+  uint32_t n_sockets;
+  uint64_t tokens_ms; /* rate limit of unknown-SPI upcalls */
+  uint32_t tokens;
+  uint32_t iv_at;
+  uint8_t *iv_pool;
+  struct fynx_cached *cache;
+  struct fynx_io *io;
+  pthread_t thread;
+  bool started;
+  struct fynx_slot slot[FYNX_BATCH];
+  struct fynx_packet packet[FYNX_BATCH];
+  uint8_t aad[FYNX_BATCH][16];
+  uint8_t member[FYNX_BATCH];
+};
+
+struct fynx_socket {
+  int fd;
+  int family;
+  uint16_t port;
+};
+
+enum fynx_spi_state { FYNX_SPI_FREE = 0, FYNX_SPI_RESERVED, FYNX_SPI_USED };
+
+struct fynx_retired {
+  struct fynx_retired *next;
+  uint64_t epoch;
+  void (*release)(void *object);
+  void *object;
+};
+
+struct fynx_plane {
+  FYNX_LINE _Atomic(struct fynx_sa_in *) *table; /* by SPI & mask */
+  uint32_t mask;
+  int event_fd;
+  int inner_fd;
+  int stop_fd;
+  bool inproc;
+  _Atomic(struct fynx_spd *) spd;
+  FYNX_LINE _Atomic uint64_t epoch;
+  _Atomic int stopping;
+  FYNX_LINE pthread_mutex_t control; /* installs, removes, policies */
+  pthread_mutex_t sending;           /* one caller at a time in fynx_plane_send */
+  pthread_mutex_t receiving;
+  pthread_mutex_t draining;
+  struct fynx_worker *tx[FYNX_TX_MAX]; /* [0] is the caller's own */
+  struct fynx_worker *rx[FYNX_RX_MAX];
+  uint32_t n_tx;
+  uint32_t n_rx;
+  struct fynx_socket sockets[FYNX_SOCKETS_MAX];
+  uint32_t n_sockets;
+  uint8_t *spi_state;
+  uint32_t *spi_value; /* of reserved ones */
+  struct fynx_child *children;
+  struct fynx_policies *policies;
+  uint8_t *own; /* addresses of this host, 16 octets each, sorted */
+  uint32_t n_own;
+  struct fynx_retired *retired;
+  uint64_t serial;
+  uint64_t generation;
+  uint32_t n_children;
+  uint32_t n_retired;
+  int owner; /* process id: a fork must not seal with this plane */
+  bool started;
+  bool frozen; /* an SA exists: workers are fixed */
+};
+
+/* epoch.c */
+void fynx_online(struct fynx_worker *w);
+void fynx_offline(struct fynx_worker *w);
+int fynx_retire(struct fynx_plane *plane, void *object, void (*release)(void *object));
+void fynx_reclaim(struct fynx_plane *plane, bool wait);
+
+/* sad.c */
+struct fynx_sa_in *fynx_sad_find(struct fynx_plane *plane, uint32_t spi);
+void fynx_sa_lock(struct fynx_sa_in *sa);
+void fynx_sa_unlock(struct fynx_sa_in *sa);
+int fynx_sad_claim(struct fynx_plane *plane, uint32_t spi);
+void fynx_sad_publish(struct fynx_plane *plane, struct fynx_sa_in *sa);
+void fynx_sad_withdraw(struct fynx_plane *plane, uint32_t spi);
+
+/* spd.c */
+int fynx_spd_rebuild(struct fynx_plane *plane);
+const struct fynx_rule *fynx_spd_find(const struct fynx_spd *spd, const struct fynx_flow *flow);
+const struct fynx_rule *fynx_spd_cached(struct fynx_worker *w, const struct fynx_spd *spd, const struct fynx_flow *flow);
+const struct fynx_rule *fynx_spd_clear(const struct fynx_spd *spd, const struct fynx_flow *flow);
+bool fynx_spd_own(const struct fynx_spd *spd, const struct fynx_flow *flow);
+struct fynx_range *fynx_ranges_new(const struct fynx_selector *a, uint32_t n_a, const struct fynx_selector *b, uint32_t n_b);
+bool fynx_ranges_match(const struct fynx_range *ranges, uint32_t n, const struct fynx_flow *flow, bool source);
+
+/* child.c */
+void fynx_child_free(void *child);
+void fynx_endpoint_build(struct fynx_plane *plane, struct fynx_endpoint *endpoint, const struct fynx_path *path);
+
+/* encap.c, decap.c: one batch of slots, data and len filled in, verdict FYNX_PASS */
+void fynx_encap(struct fynx_worker *w, uint32_t n);
+void fynx_decap(struct fynx_worker *w, uint32_t n);
+
+/* netio.c */
+int fynx_io_new(struct fynx_worker *w);
+void *fynx_tx_main(void *worker);
+void *fynx_rx_main(void *worker);
+void fynx_send_slots(struct fynx_worker *w, uint32_t n);
+void fynx_deliver(struct fynx_worker *w, uint32_t n);
+
+/* plane.c */
+struct fynx_worker *fynx_worker_new(struct fynx_plane *plane, bool receiver);
+void fynx_worker_free(struct fynx_worker *w);
+
+/* upcall.c */
+uint64_t fynx_now_ms(void);
+void fynx_upcall_push(struct fynx_worker *w, struct fynx_upcall *record, const uint8_t *data, uint32_t data_len);
+void fynx_upcall_acquire(struct fynx_worker *w, const struct fynx_rule *rule, const struct fynx_flow *flow);
+void fynx_upcall_expire(struct fynx_worker *w, uint64_t handle, bool hard);
+void fynx_upcall_path(struct fynx_worker *w, uint64_t handle, const struct fynx_path *path);
+void fynx_upcall_ike(struct fynx_worker *w, const struct fynx_path *path, const uint8_t *data, uint32_t len);
+void fynx_upcall_spi(struct fynx_worker *w, const struct fynx_path *path, uint32_t spi);
+
+static inline void fynx_count(struct fynx_worker *w, enum fynx_counter which, uint64_t n) { /* one writer */
+  _Atomic uint64_t *c = &w->counters.counter[which];
+  atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void fynx_drop(struct fynx_worker *w, struct fynx_slot *slot, enum fynx_verdict why) {
+  _Atomic uint64_t *c = &w->counters.drops[why];
+  atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
+  slot->verdict = (uint8_t)why;
+}
+
+static inline void fynx_drop_sa(struct fynx_worker *w, struct fynx_sa_counters *sa, struct fynx_slot *slot,
+                                enum fynx_verdict why) {
+  atomic_fetch_add_explicit(&sa->drops[why], 1, memory_order_relaxed);
+  fynx_drop(w, slot, why);
+}
+
+#endif

@@ -1,0 +1,138 @@
+/* encap.c: seals one batch of inner packets (RFC 4303 section 3.3), outbound policy first (RFC 4301 section 5.1). */
+#include <sys/random.h>
+
+#include "core.h"
+
+static void tell_expired(struct fynx_worker *w, struct fynx_sa_out *sa, bool hard) {
+  _Atomic uint32_t *told = hard ? &sa->hard_told : &sa->soft_told;
+  if (!atomic_exchange(told, 1)) fynx_upcall_expire(w, sa->handle, hard);
+}
+
+static void classify(struct fynx_worker *w, const struct fynx_spd *spd, struct fynx_slot *slot) {
+  if (!fynx_flow_parse(slot->data, slot->len, &slot->flow)) {
+    fynx_drop(w, slot, FYNX_DROP_OUTBOUND_HEADER);
+    return;
+  }
+  slot->len = slot->flow.total;
+  const struct fynx_rule *rule = fynx_spd_cached(w, spd, &slot->flow);
+  if (!rule) {
+    fynx_drop(w, slot, FYNX_DROP_NO_POLICY);
+  } else if (rule->action == FYNX_DISCARD) {
+    fynx_drop(w, slot, FYNX_DROP_DISCARD);
+  } else if (rule->action == FYNX_BYPASS) {
+    fynx_drop(w, slot, FYNX_DROP_BYPASS);
+  } else if (!rule->out) {
+    fynx_upcall_acquire(w, rule, &slot->flow);
+    fynx_drop(w, slot, FYNX_DROP_NO_SA);
+  } else {
+    slot->sa = rule->out;
+    slot->handle = rule->out->handle;
+  }
+}
+
+/* CBC needs an IV that nobody can predict (RFC 3602 section 3): taken from a pool that the kernel fills. */
+static bool random_iv(struct fynx_worker *w, uint8_t *iv, uint32_t len) {
+  if (w->iv_at + len > FYNX_IV_POOL) {
+    if (getrandom(w->iv_pool, FYNX_IV_POOL, 0) != (ssize_t)FYNX_IV_POOL) return false;
+    w->iv_at = 0;
+  }
+  memcpy(iv, w->iv_pool + w->iv_at, len);
+  fynx_wipe(w->iv_pool + w->iv_at, len);
+  w->iv_at += len;
+  return true;
+}
+
+/* Header, padding and trailer around the packet in its slot; false when it gets no IV. */
+static bool frame(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fynx_slot *slot, uint32_t member) {
+  uint32_t head = 8u + sa->iv_len, pad = (0u - (slot->len + 2)) & (sa->block - 1u);
+  uint8_t *tail = slot->data + slot->len, *esp = slot->data - head, *iv = esp + 8;
+  for (uint32_t i = 0; i < pad; i++) tail[i] = (uint8_t)(i + 1);
+  tail[pad] = (uint8_t)pad;
+  tail[pad + 1] = slot->flow.key.family == 4 ? 4 : 41;
+  fynx_put32(esp, sa->spi);
+  fynx_put32(esp + 4, (uint32_t)slot->sequence);
+  if (sa->iv_len == 8)
+    fynx_put64(iv, slot->sequence); /* a counter that never repeats under one key (RFC 4106 section 3.1) */
+  else if (sa->iv_len && !random_iv(w, iv, sa->iv_len))
+    return false;
+  uint8_t *aad = w->aad[member];
+  fynx_put32(aad, sa->spi);
+  fynx_put64(aad + 4, slot->sequence);
+  if (!sa->esn) fynx_put32(aad + 4, (uint32_t)slot->sequence);
+  w->packet[member] = (struct fynx_packet){.in = slot->data, .out = slot->data, .len = slot->len + pad + 2, .aad = aad,
+                                           .aad_len = sa->esn ? 12 : 8, .iv = iv};
+  return true;
+}
+
+static void finish(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t n) {
+  uint64_t packets = 0, bytes = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    struct fynx_slot *slot = &w->slot[w->member[i]];
+    if (w->packet[i].rc) {
+      fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_SEAL);
+      continue;
+    }
+    packets++;
+    bytes += slot->len;
+    slot->data -= 8u + sa->iv_len;
+    slot->len = 8u + sa->iv_len + w->packet[i].len + sa->icv_len;
+  }
+  atomic_fetch_add_explicit(&sa->counters.packets, packets, memory_order_relaxed);
+  atomic_fetch_add_explicit(&sa->counters.bytes, bytes, memory_order_relaxed);
+  fynx_count(w, FYNX_COUNT_PACKETS_OUT, packets);
+  fynx_count(w, FYNX_COUNT_BYTES_OUT, bytes);
+}
+
+static bool fits(struct fynx_worker *w, struct fynx_sa_out *sa, struct fynx_slot *slot) {
+  uint32_t most = 8u + sa->iv_len + slot->len + sa->block + 1u + sa->icv_len;
+  if (most <= FYNX_DATAGRAM_MAX) return true;
+  fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_TOO_BIG);
+  return false;
+}
+
+/* Collects what is left of one SA into w->member, in order; returns how many. */
+static uint32_t gather(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t from, uint32_t n) {
+  uint32_t count = 0;
+  for (uint32_t i = from; i < n; i++) {
+    struct fynx_slot *slot = &w->slot[i];
+    if (slot->verdict != FYNX_PASS || slot->sa != sa) continue;
+    slot->sa = NULL;
+    if (fits(w, sa, slot)) w->member[count++] = (uint8_t)i;
+  }
+  return count;
+}
+
+static void seal_group(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t from, uint32_t n) {
+  uint32_t count = gather(w, sa, from, n), framed = 0;
+  if (!count) return;
+  const struct fynx_endpoint *endpoint = atomic_load(&sa->endpoint);
+  uint64_t next = atomic_fetch_add_explicit(&sa->sequence, count, memory_order_relaxed);
+  for (uint32_t i = 0; i < count; i++) {
+    struct fynx_slot *slot = &w->slot[w->member[i]];
+    slot->sequence = ++next;
+    slot->endpoint = endpoint;
+    if (next > sa->hard_limit)
+      fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_SEQUENCE);
+    else if (!frame(w, sa, slot, framed))
+      fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_SEAL);
+    else
+      w->member[framed++] = w->member[i];
+  }
+  if (framed) sa->ops->seal(sa->thr[w->index], w->packet, framed);
+  finish(w, sa, framed);
+  if (next > sa->soft_limit) tell_expired(w, sa, false);
+  if (next >= sa->hard_limit) tell_expired(w, sa, true);
+}
+
+/* Slots hold inner packets with FYNX_HEAD octets of room before and FYNX_TAIL behind; afterwards ESP packets. */
+void fynx_encap(struct fynx_worker *w, uint32_t n) {
+  const struct fynx_spd *spd = atomic_load(&w->plane->spd);
+  for (uint32_t i = 0; i < n; i++) {
+    w->slot[i].verdict = FYNX_PASS;
+    w->slot[i].sa = NULL;
+    classify(w, spd, &w->slot[i]);
+  }
+  for (uint32_t i = 0; i < n; i++)
+    if (w->slot[i].verdict == FYNX_PASS && w->slot[i].sa) seal_group(w, w->slot[i].sa, i, n);
+  fynx_count(w, FYNX_COUNT_BATCHES_OUT, 1);
+}

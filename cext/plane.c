@@ -1,0 +1,200 @@
+/* plane.c: makes and unmakes a plane and its threads; a plane is a handle, several may live in one process. */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core.h"
+
+#define UPCALL_RING (1u << 19)
+#define UPCALL_RING_TX (1u << 16)
+#define INNER_RING (1u << 22)
+
+void fynx_worker_free(struct fynx_worker *w) {
+  if (!w) return;
+  fynx_ring_free(&w->upcalls);
+  fynx_ring_free(&w->inner);
+  if (w->arena) munmap(w->arena, w->arena_size);
+  if (w->iv_pool) fynx_wipe(w->iv_pool, FYNX_IV_POOL);
+  free(w->iv_pool);
+  free(w->cache);
+  free(w->io);
+  free(w);
+}
+
+static int worker_fill(struct fynx_worker *w, bool receiver) {
+  w->arena_size = receiver ? (size_t)FYNX_BATCH * FYNX_STRIDE : FYNX_SEND_ARENA;
+  void *arena = mmap(NULL, w->arena_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (arena == MAP_FAILED) return FYNX_E_MEMORY;
+  w->arena = arena;
+  if (fynx_io_new(w) || fynx_ring_init(&w->upcalls, receiver ? UPCALL_RING : UPCALL_RING_TX)) return FYNX_E_MEMORY;
+  if (receiver) return w->plane->inproc ? fynx_ring_init(&w->inner, INNER_RING) : 0;
+  w->iv_at = FYNX_IV_POOL;
+  w->iv_pool = malloc(FYNX_IV_POOL);
+  w->cache = calloc(FYNX_CACHE, sizeof *w->cache);
+  return w->iv_pool && w->cache ? 0 : FYNX_E_MEMORY;
+}
+
+/* Adds a sender or a receiver to the plane; NULL when there is no room or no memory. */
+struct fynx_worker *fynx_worker_new(struct fynx_plane *plane, bool receiver) {
+  uint32_t *n = receiver ? &plane->n_rx : &plane->n_tx;
+  if (*n == (receiver ? FYNX_RX_MAX : FYNX_TX_MAX)) return NULL;
+  struct fynx_worker *w = aligned_alloc(64, fynx_align(sizeof *w, 64));
+  if (!w) return NULL;
+  memset(w, 0, sizeof *w);
+  w->plane = plane;
+  w->tun = -1;
+  w->index = *n;
+  if (worker_fill(w, receiver)) {
+    fynx_worker_free(w);
+    return NULL;
+  }
+  (receiver ? plane->rx : plane->tx)[(*n)++] = w;
+  return w;
+}
+
+static int plane_fill(struct fynx_plane *plane, uint32_t capacity, int inproc) {
+  uint32_t size = fynx_pow2(capacity < 16 ? 16 : capacity);
+  plane->mask = size - 1;
+  plane->inproc = inproc != 0;
+  plane->owner = (int)getpid();
+  atomic_init(&plane->epoch, 1);
+  plane->table = calloc(size, sizeof *plane->table);
+  plane->spi_state = calloc(size, sizeof *plane->spi_state);
+  plane->spi_value = calloc(size, sizeof *plane->spi_value);
+  plane->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  plane->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  plane->inner_fd = inproc ? eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) : -1;
+  if (!plane->table || !plane->spi_state || !plane->spi_value) return FYNX_E_MEMORY;
+  if (plane->event_fd < 0 || plane->stop_fd < 0 || (inproc && plane->inner_fd < 0)) return FYNX_E_SYSTEM;
+  if (!fynx_worker_new(plane, true) || !fynx_worker_new(plane, false)) return FYNX_E_MEMORY;
+  return fynx_spd_rebuild(plane);
+}
+
+struct fynx_plane *fynx_plane_new(uint32_t capacity, int inproc) {
+  if (capacity > 1u << 24) return NULL;
+  struct fynx_plane *plane = aligned_alloc(64, fynx_align(sizeof *plane, 64));
+  if (!plane) return NULL;
+  memset(plane, 0, sizeof *plane);
+  plane->event_fd = plane->stop_fd = plane->inner_fd = -1;
+  pthread_mutex_init(&plane->control, NULL);
+  pthread_mutex_init(&plane->sending, NULL);
+  pthread_mutex_init(&plane->receiving, NULL);
+  pthread_mutex_init(&plane->draining, NULL);
+  if (plane_fill(plane, capacity, inproc) == 0) return plane;
+  fynx_plane_free(plane);
+  return NULL;
+}
+
+static void close_fd(int fd) {
+  if (fd >= 0) close(fd);
+}
+
+void fynx_plane_free(struct fynx_plane *plane) {
+  if (!plane) return;
+  fynx_plane_stop(plane);
+  while (plane->children) fynx_child_remove(plane, plane->children);
+  fynx_plane_policies(plane, NULL, 0);
+  fynx_retire(plane, plane->policies, free);
+  fynx_retire(plane, atomic_load(&plane->spd), free);
+  fynx_reclaim(plane, false);
+  for (uint32_t i = 0; i < plane->n_tx; i++) fynx_worker_free(plane->tx[i]);
+  for (uint32_t i = 0; i < plane->n_rx; i++) fynx_worker_free(plane->rx[i]);
+  close_fd(plane->event_fd);
+  close_fd(plane->stop_fd);
+  close_fd(plane->inner_fd);
+  free(plane->own);
+  free((void *)plane->table);
+  free(plane->spi_state);
+  free(plane->spi_value);
+  free(plane);
+}
+
+int fynx_plane_event_fd(struct fynx_plane *plane) { return plane->event_fd; }
+
+int fynx_plane_inner_fd(struct fynx_plane *plane) { return plane->inner_fd; }
+
+/* The caller keeps the socket: nothing is duplicated, nothing is closed. */
+int fynx_plane_add_socket(struct fynx_plane *plane, int fd, int family, uint16_t local_port) {
+  if (plane->started || plane->frozen) return FYNX_E_STATE;
+  if (plane->n_sockets == FYNX_SOCKETS_MAX) return FYNX_E_FULL;
+  int on = 1, buffer = 4 << 20, rc = 0;
+  if (family == AF_INET)
+    rc = setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+  else if (family == AF_INET6)
+    rc = setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+  else
+    return FYNX_E_ARGUMENT;
+  if (rc) return FYNX_E_SYSTEM;
+  /* Best effort: larger buffers ride out a burst while the thread sleeps. */
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer))
+    rc = setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer))
+    rc = setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+  plane->sockets[plane->n_sockets] = (struct fynx_socket){.fd = fd, .family = family, .port = local_port};
+  return (int)plane->n_sockets++;
+}
+
+/* Each TUN queue is served by a sender of its own. */
+int fynx_plane_add_tun(struct fynx_plane *plane, int fd, uint32_t mtu) {
+  if (plane->started || plane->frozen) return FYNX_E_STATE;
+  if (plane->inproc || mtu < 68 || mtu > FYNX_INNER_MAX) return FYNX_E_ARGUMENT;
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK)) return FYNX_E_SYSTEM;
+  struct fynx_worker *sender = fynx_worker_new(plane, false);
+  if (!sender) return FYNX_E_FULL;
+  sender->tun = fd;
+  if (plane->rx[0]->tun < 0) plane->rx[0]->tun = fd;
+  return (int)sender->index - 1;
+}
+
+static int spawn(struct fynx_worker *w, void *(*entry)(void *)) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the interpreter's threads */
+  w->started = pthread_create(&w->thread, NULL, entry, w) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return w->started ? 0 : FYNX_E_THREAD;
+}
+
+/* One receiver for each TUN queue (one in all without), sockets dealt out in turn. */
+static int make_receivers(struct fynx_plane *plane) {
+  uint32_t wanted = plane->n_tx > 2 ? plane->n_tx - 1 : 1;
+  if (wanted > plane->n_sockets) wanted = plane->n_sockets;
+  for (uint32_t i = 0; i < wanted; i++) {
+    struct fynx_worker *w = fynx_worker_new(plane, true);
+    if (!w) return FYNX_E_MEMORY;
+    if (plane->n_tx > 1) w->tun = plane->tx[1 + i]->tun;
+    for (uint32_t s = i; s < plane->n_sockets; s += wanted) w->sockets[w->n_sockets++] = s;
+  }
+  return 0;
+}
+
+int fynx_plane_start(struct fynx_plane *plane) {
+  if (plane->started || plane->frozen) return FYNX_E_STATE;
+  plane->started = true;
+  int rc = make_receivers(plane);
+  for (uint32_t i = 1; rc == 0 && i < plane->n_rx; i++) rc = spawn(plane->rx[i], fynx_rx_main);
+  for (uint32_t i = 1; rc == 0 && i < plane->n_tx; i++) rc = spawn(plane->tx[i], fynx_tx_main);
+  if (rc) fynx_plane_stop(plane);
+  return rc;
+}
+
+static void join(struct fynx_worker *w) {
+  if (!w->started) return;
+  pthread_join(w->thread, NULL);
+  w->started = false;
+}
+
+void fynx_plane_stop(struct fynx_plane *plane) {
+  static const uint64_t one = 1;
+  if ((int)getpid() != plane->owner) return; /* threads do not survive a fork */
+  atomic_store(&plane->stopping, 1);
+  if (plane->stop_fd >= 0 && write(plane->stop_fd, &one, sizeof one) < 0) return;
+  for (uint32_t i = 0; i < plane->n_rx; i++) join(plane->rx[i]);
+  for (uint32_t i = 0; i < plane->n_tx; i++) join(plane->tx[i]);
+}

@@ -1,0 +1,147 @@
+"""The one way from the plane into Python: operations for the C loop made of plugin ``Cipher`` and ``Integ`` objects."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Protocol
+
+from fynx.errors import CryptoError
+from fynx.esp._plane import ffi, lib
+from fynx.plugin.crypto import Algorithms, Cipher, CipherKey, Integ
+
+
+class CPacket(Protocol):
+    """``struct fynx_packet`` as cffi shows it; its field ``in`` is a Python keyword."""
+
+    out: object
+    len: int
+    aad: object
+    aad_len: int
+    iv: object
+    rc: int
+
+
+class AdaptedKey:
+    """One key: a cipher's, or a cipher's and an integrity algorithm's together (RFC 4303 section 3.2.3)."""
+
+    __slots__ = ("_cipher_key", "_icv_len", "_integ", "_integ_key", "_iv_len")
+
+    def __init__(self, cipher: Cipher, integ: Integ | None, key: bytes, salt: bytes) -> None:
+        length = len(key) - (integ.key_len if integ else 0)
+        self._cipher_key: CipherKey = cipher.key(key[:length] + salt)
+        self._integ, self._integ_key = integ, key[length:]
+        self._icv_len = integ.icv_len if integ else cipher.icv_len
+        self._iv_len = cipher.iv_len
+
+    def seal(self, iv: bytes, plain: bytes, aad: bytes) -> bytes:
+        if self._integ is None:
+            return self._cipher_key.seal(iv, plain, aad)
+        text = self._cipher_key.seal(iv, plain, b"")
+        return text + self._mac(iv, text, aad)
+
+    def open(self, iv: bytes, sealed: bytes, aad: bytes) -> bytes:
+        """Raises ``CryptoError`` when the ICV does not hold; the cipher runs only after it did."""
+        if self._integ is None:
+            return self._cipher_key.open(iv, sealed, aad)
+        text, icv = sealed[: -self._icv_len], sealed[-self._icv_len :]
+        if not hmac.compare_digest(self._mac(iv, text, aad), icv):
+            raise CryptoError("integrity check failed")
+        return self._cipher_key.open(iv, text, b"")
+
+    def _mac(self, iv: bytes, text: bytes, aad: bytes) -> bytes:
+        """Over SPI, low half, IV, text, and with ESN the high half last (RFC 4303 section 2.8)."""
+        assert self._integ is not None
+        return self._integ.mac(self._integ_key, aad[:4] + aad[-4:] + iv + text + aad[4:-4])
+
+    def crypt(self, packet: CPacket, *, opening: bool) -> None:
+        iv = bytes(ffi.buffer(packet.iv, self._iv_len))
+        aad = bytes(ffi.buffer(packet.aad, packet.aad_len))
+        given = bytes(ffi.buffer(getattr(packet, "in"), packet.len + (self._icv_len if opening else 0)))
+        result = self.open(iv, given, aad) if opening else self.seal(iv, given, aad)
+        if len(result) != packet.len + (0 if opening else self._icv_len):
+            return
+        ffi.memmove(packet.out, result, len(result))
+        packet.rc = 0
+
+
+class AdaptedOps:
+    """Operations of one algorithm pair; keep it alive as long as an SA uses ``address``."""
+
+    def __init__(self, algorithms: Algorithms, encr_id: int, key_bits: int, integ_id: int) -> None:
+        """Raises ``CryptoError`` when the host has no such algorithm."""
+        cipher = algorithms.cipher(encr_id, key_bits) or algorithms.cipher(encr_id, None)
+        integ = algorithms.integs.get(integ_id)
+        if cipher is None or not cipher.esp or (cipher.aead and integ_id) or (integ is None and not cipher.aead):
+            raise CryptoError(f"no algorithm for encryption {encr_id} ({key_bits} bits), integrity {integ_id}")
+        self._cipher, self._integ = cipher, integ
+        self._keys: dict[object, object] = {}
+        self._handle = ffi.new_handle(self)
+        self._name = ffi.new("char[]", cipher.keyword.encode())
+        self.address = int(lib.fynx_adapter_new([self._sizes()], [self._calls()]))
+        if not self.address:
+            raise CryptoError("out of memory")
+
+    def _sizes(self) -> dict[str, object]:
+        cipher, integ = self._cipher, self._integ
+        return {
+            "name": self._name,
+            "encr_id": cipher.transform_id,
+            "integ_id": integ.transform_id if integ else 0,
+            "key_len": cipher.key_bits // 8 + (integ.key_len if integ else 0),
+            "salt_len": cipher.salt_len,
+            "iv_len": cipher.iv_len,
+            "icv_len": integ.icv_len if integ else cipher.icv_len,
+            "block": max(4, 1 if cipher.aead else cipher.block_len),
+        }
+
+    def _calls(self) -> dict[str, object]:
+        return {
+            "user": self._handle,
+            "key_new": lib.fynx_py_key_new,
+            "key_free": lib.fynx_py_key_free,
+            "crypt": lib.fynx_py_crypt,
+        }
+
+    def key_new(self, key: bytes, salt: bytes) -> object:
+        adapted = AdaptedKey(self._cipher, self._integ, key, salt)
+        handle = ffi.new_handle(adapted)
+        self._keys[handle] = adapted
+        return handle
+
+    def key_free(self, handle: object) -> None:
+        self._keys.pop(handle, None)
+
+    @property
+    def salt_len(self) -> int:
+        return self._cipher.salt_len
+
+    def close(self) -> None:
+        """Only when no SA has a key of it any more."""
+        lib.fynx_adapter_free(self.address)
+        self.address = 0
+
+
+@ffi.def_extern(name="fynx_py_key_new", error=ffi.NULL)  # type: ignore[untyped-decorator]
+def _key_new(user: object, key: object, key_len: int, salt: object) -> object:
+    ops: AdaptedOps = ffi.from_handle(user)
+    return ops.key_new(bytes(ffi.buffer(key, key_len)), bytes(ffi.buffer(salt, ops.salt_len)) if ops.salt_len else b"")
+
+
+@ffi.def_extern(name="fynx_py_key_free")  # type: ignore[untyped-decorator]
+def _key_free(user: object, key: object) -> None:
+    ffi.from_handle(user).key_free(key)
+
+
+@ffi.def_extern(name="fynx_py_crypt")  # type: ignore[untyped-decorator]
+def _crypt(key: object, packets: object, n: int, opening: int) -> None:
+    """Each packet starts as failed (rc -1); one that fails leaves the others alone."""
+    adapted: AdaptedKey = ffi.from_handle(key)
+    array = ffi.cast("struct fynx_packet *", packets)
+    for place in range(n):
+        try:
+            adapted.crypt(array[place], opening=bool(opening))
+        except CryptoError:
+            continue
+
+
+__all__ = ["AdaptedKey", "AdaptedOps"]

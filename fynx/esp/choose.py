@@ -1,0 +1,74 @@
+"""Which implementation serves an ESP suite: the first provider that has it and passes its self-test, else Python."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fynx.errors import CryptoError
+from fynx.esp.adapter import AdaptedOps
+from fynx.esp.ops import CALLS, OpsInfo, ops_info
+from fynx.plugin.crypto import Algorithms, Provider
+from fynx.plugin.dataplane import EspSuite
+from fynx.plugin.selftest import check_ops
+
+log = logging.getLogger("fynx.esp")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Operations for a suite. ``keep`` holds alive what ``address`` points into."""
+
+    address: int
+    info: OpsInfo
+    keep: object
+
+
+class Chooser:
+    """Remembers what it found; a provider that failed a self-test is not asked again for that suite."""
+
+    def __init__(self, providers: Sequence[Provider], algorithms: Algorithms | None) -> None:
+        self._providers, self._algorithms = tuple(providers), algorithms
+        self._chosen: dict[tuple[int, int, int], Chosen] = {}
+        self._refused: dict[str, str] = {}
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Provider and suite, and why it was passed over."""
+        return dict(self._refused)
+
+    @property
+    def in_use(self) -> Sequence[OpsInfo]:
+        return [each.info for each in self._chosen.values()]
+
+    def choose(self, suite: EspSuite) -> Chosen:
+        """Raises ``CryptoError`` when neither a provider nor a plugin has the suite."""
+        wanted = (suite.encr_id, suite.key_bits, suite.integ_id)
+        if wanted not in self._chosen:
+            self._chosen[wanted] = self._provided(wanted) or self._adapted(wanted)
+        return self._chosen[wanted]
+
+    def _provided(self, wanted: tuple[int, int, int]) -> Chosen | None:
+        for provider in self._providers:
+            address = provider.ops(*wanted)
+            if not address:
+                continue
+            try:
+                info = ops_info(address)
+                check_ops(address, *wanted, CALLS)
+            except CryptoError as error:
+                self._refused[f"{provider.name} {wanted}"] = str(error)
+                log.warning("provider %s is passed over: %s", provider.name, error)
+                continue
+            return Chosen(address, info, provider)
+        return None
+
+    def _adapted(self, wanted: tuple[int, int, int]) -> Chosen:
+        if self._algorithms is None:
+            raise CryptoError("no provider of the C loop has encryption {}, {} bits, integrity {}".format(*wanted))
+        adapted = AdaptedOps(self._algorithms, *wanted)
+        return Chosen(adapted.address, ops_info(adapted.address), adapted)
+
+
+__all__ = ["Chooser", "Chosen"]
