@@ -1,0 +1,1 @@
+"""Measurements: ``./run bench`` lists them, ``./run bench NAME [--json]`` runs one."""
