@@ -56,6 +56,20 @@ def load(
     return config
 
 
+def boot_listed(source: str | Path) -> Registry:
+    """Boots the plugins that a file lists and looks at nothing else in it. Raises ``ConfigError``."""
+    file = _read(source)
+    problems = Problems(file.name)
+    tree = parse(file.data, problems)
+    if not isinstance(tree, Table):
+        problems.error("keys and values belong here", mark=tree.mark, remedy="fynx init writes an example")
+        raise ConfigError(problems.errors)
+    registry = _boot(tree, problems)
+    if registry is None:
+        raise ConfigError(problems.errors)
+    return registry
+
+
 @dataclass(frozen=True, slots=True)
 class _File:
     name: str

@@ -25,7 +25,7 @@ MOST_ADDRESSES = 16
 
 
 def host_policy(config: Config, registry: Registry, *, resolve: Mapping[str, tuple[str, ...]]) -> HostPolicy:
-    """The core's policy. ``resolve`` gives the addresses of each name in ``dns_names``; a missing one has none now.
+    """The core's policy. ``resolve`` gives the addresses of DNS names; a name that is missing has none now.
 
     Raises ``ConfigError`` for texts that cannot be used, which a configuration from ``fynx.config.load`` does not hold.
     """
@@ -39,16 +39,6 @@ def host_policy(config: Config, registry: Registry, *, resolve: Mapping[str, tup
         children_per_sa=host.children_per_sa,
         keylog=host.keylog is not None,
     )
-
-
-def dns_names(config: Config) -> tuple[str, ...]:
-    """The names among the peers' addresses, in the file's order, each once."""
-    return tuple(dict.fromkeys(name for peer in config.peers.values() for name in peer_names(peer)))
-
-
-def peer_names(peer: Peer) -> tuple[str, ...]:
-    """The names among one peer's addresses: resolve them anew at each attempt."""
-    return tuple(text for text in peer.remote.address if text != ANY and remote_network(text) is None)
 
 
 def static_policies(config: Config) -> tuple[Policy, ...]:

@@ -1,0 +1,64 @@
+"""``fynx check``: everything that can be known of a configuration without starting anything."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from fynx.cli.failure import CONFIGURATION
+from fynx.cli.options import config_file, json_option
+from fynx.cli.output import as_json as print_json
+from fynx.config import Config, load
+from fynx.errors import ConfigError, Problem
+from fynx.run.policy import host_policy
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("-c", "--config", "config", type=click.Path(path_type=Path), help="The same as FILE.")
+@json_option
+def check(file: Path | None, config: Path | None, as_json: bool) -> None:
+    """Check a configuration: syntax, values, plugins, secrets and file modes. Nothing is opened or started.
+
+    Exit code 5 when it cannot be used. Warnings alone do not change the exit code.
+    """
+    chosen = config_file(file or config)
+    try:
+        loaded = load(chosen)
+        host_policy(loaded, loaded.registry, resolve={})
+    except ConfigError as error:
+        if not as_json:
+            raise
+        print_json("check", {"file": str(chosen), "ok": False, "errors": _facts(error.problems), "warnings": []})
+        sys.exit(CONFIGURATION)
+    if as_json:
+        print_json("check", _summary(chosen, loaded))
+        return
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    children = sum(len(peer.children) for peer in loaded.peers.values())
+    counts = (_count(len(loaded.peers), "peer"), _count(children, "child", "children"))
+    click.echo(f"{chosen}: ok: {', '.join(counts)}, {_count(len(loaded.registry.plugins), 'plugin')}")
+
+
+def _summary(file: Path, config: Config) -> dict[str, object]:
+    return {
+        "file": str(file),
+        "ok": True,
+        "errors": [],
+        "warnings": _facts(config.warnings),
+        "name": config.name,
+        "plugins": list(config.registry.plugins),
+        "peers": [{"name": name, "children": list(peer.children)} for name, peer in config.peers.items()],
+    }
+
+
+def _facts(problems: tuple[Problem, ...]) -> list[dict[str, object]]:
+    keys = ("file", "line", "column", "path", "what", "remedy")
+    return [{key: getattr(problem, key) for key in keys} for problem in problems]
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
