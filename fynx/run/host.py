@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path as File
 
@@ -65,6 +66,7 @@ class Host:
         self._subscribers: list[Callable[[Event], None]] = []
         self._callers = {name: Caller(name, peer, self, self._resolver) for name, peer in config.peers.items()}
         self._stopping = False
+        self._hurried = asyncio.Event()
 
     # Life.
 
@@ -80,7 +82,7 @@ class Host:
             await self._close(leave_open=False)
             raise
         for name in self.config.peers:
-            wanted = self._starting(name, "initiate")
+            wanted = self._at_start(name)
             if wanted:
                 self._callers[name].want(wanted)
 
@@ -94,8 +96,16 @@ class Host:
         if graceful and self._driver is not None and self._guards is not None:
             self._guards.closing.update(self.config.peers)
             self._driver.command(Terminate())
-            await self._gone(lambda: not self.driver.endpoint.sas, GOODBYE_S)
+            goodbye = asyncio.ensure_future(self._gone(lambda: not self.driver.endpoint.sas, GOODBYE_S))
+            hurried = asyncio.ensure_future(self._hurried.wait())
+            await asyncio.wait({goodbye, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (goodbye, hurried):
+                task.cancel()
         await self._close(leave_open=leave_open)
+
+    def hurry(self) -> None:
+        """Ends the wait of a graceful stop that is under way."""
+        self._hurried.set()
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -153,7 +163,7 @@ class Host:
             port=port,
             providers=self.registry.ordered(self.config.providers),
             upcalls=driver.upcalls,
-            engine=make_engine,
+            engine=partial(make_engine, algorithms=self.registry.algorithms),
             restored=restored if isinstance(restored, dict) else {},
             save=self._save_plane,
         )
@@ -194,7 +204,7 @@ class Host:
         try:
             await caller.wait_up(children, timeout_s)
         except FynxError:
-            if not self._starting(peer, "initiate"):
+            if not self._at_start(peer):
                 caller.forget()
             raise
 
@@ -257,7 +267,8 @@ class Host:
         self.registry.notify.keylog(record, self.config.host.keylog or "")
 
     def acquire(self, wanted: Acquire) -> None:
-        if wanted.child in self._starting(wanted.peer, "trap", "initiate") and not self._stopping:
+        ours = (*self._starting(wanted.peer, "trap"), *self._at_start(wanted.peer))
+        if wanted.child in ours and not self._stopping:
             self._callers[wanted.peer].acquired(wanted.child)
 
     def installed(self, child: ChildSpec) -> None:
@@ -321,14 +332,20 @@ class Host:
         configured = tuple(self.config.peers[peer].children)
         if child and child not in configured:
             raise StateError(f"peer {peer!r} has no child {child!r}; configured: {', '.join(configured) or 'none'}")
-        return (child,) if child else self._starting(peer, "initiate") or configured[:1]
+        return (child,) if child else self._starting(peer, "initiate") or configured
 
-    def _starting(self, name: str, *ways: str) -> tuple[str, ...]:
-        """The children of a peer that start in one of these ways, in the file's order."""
+    def _starting(self, name: str, way: str) -> tuple[str, ...]:
+        """The children of a peer that start in this way, in the file's order."""
         peer = self.config.peers.get(name)
         if peer is None:
             return ()
-        return tuple(key for key, child in peer.children.items() if (child.start or start_of(peer)) in ways)
+        return tuple(key for key, child in peer.children.items() if (child.start or start_of(peer)) == way)
+
+    def _at_start(self, name: str) -> tuple[str, ...]:
+        """The children that come up with the host: those that initiate, of a peer that is itself to be called."""
+        peer = self.config.peers.get(name)
+        called = peer is not None and start_of(peer) == "initiate" and sort_out(peer.remote.address).callable
+        return self._starting(name, "initiate") if called else ()
 
     async def _gone(self, over: Callable[[], bool], wait_s: float) -> bool:
         """Waits until ``over``; every event may be the one that makes it so. False when the time ends first."""

@@ -1,0 +1,62 @@
+"""Where a foreground host writes: events to stdout, the rest to stderr, as text or as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+from fynx.events import Event, IkeStateChanged, PacketRefused, Retransmitted
+from fynx.run.control import as_json
+from fynx.run.words import clean
+
+CHATTY = (IkeStateChanged, PacketRefused, Retransmitted)
+
+
+class Text(logging.Formatter):
+    """``HH:MM:SS words``; warnings and errors say what they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        lines = [clean(line) for line in record.getMessage().splitlines()]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).splitlines()
+        return f"{time} {level}" + "\n    ".join(lines)
+
+
+class Json(logging.Formatter):
+    """One object a line: ``fynx.event/1`` for events, ``fynx.log/1`` for the rest."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = getattr(record, "event", None)
+        if isinstance(event, Event):
+            return json.dumps(as_json(event), default=str)
+        facts = {
+            "schema": "fynx.log/1",
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "text": record.getMessage(),
+        }
+        if record.exc_info:
+            facts["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(facts)
+
+
+def set_up(style: Literal["text", "json"], *, verbose: bool) -> None:
+    """For the program alone: a library must not decide where its user's logs go."""
+    form = Json() if style == "json" else Text()
+    told = logging.StreamHandler(sys.stdout)
+    rest = logging.StreamHandler(sys.stderr)
+    if not verbose:
+        told.addFilter(lambda record: not isinstance(getattr(record, "event", None), CHATTY))
+    for handler in (told, rest):
+        handler.setFormatter(form)
+    events, root = logging.getLogger("fynx.events"), logging.getLogger("fynx")
+    events.handlers, root.handlers = [told], [rest]
+    events.propagate = root.propagate = False
+    root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    events.setLevel(logging.INFO)

@@ -1,0 +1,77 @@
+"""``fynx run``: a host in the foreground, until SIGTERM or SIGINT; one line per event of a tunnel."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from fynx.cli.logs import set_up
+from fynx.cli.options import config_file, config_option
+from fynx.config import Config, load
+from fynx.run.files import default_directory
+from fynx.run.host import Host
+
+log = logging.getLogger("fynx.run")
+
+
+@click.command()
+@config_option
+@click.option("--log", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-v", "--verbose", is_flag=True, help="Also what is refused and sent again.")
+@click.option(
+    "--leave-open", is_flag=True, help="At the end, let protected traffic go in clear whatever the peer says."
+)
+def run(config: Path | None, style: Literal["text", "json"], verbose: bool, leave_open: bool) -> int:
+    """Run in the foreground until SIGTERM or Ctrl-C; a second one ends it at once.
+
+    Events go to stdout, everything else to stderr.
+    """
+    file = config_file(config)
+    loaded = load(file)
+    set_up(style, verbose=verbose)
+    for warning in loaded.warnings:
+        log.warning("%s", warning)
+    return asyncio.run(_run(loaded, leave_open=leave_open))
+
+
+async def _run(config: Config, *, leave_open: bool) -> int:
+    host = Host(config, config.registry, directory=default_directory())
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    starting = asyncio.ensure_future(host.start())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _asked, host, ended, starting)
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        await starting
+    except asyncio.CancelledError:
+        return 130
+    log.info("%s is running: %s", config.name, _summary(config))
+    await ended.wait()
+    await host.stop(leave_open=leave_open)
+    log.info("%s has stopped", config.name)
+    return 0
+
+
+def _asked(host: Host, ended: asyncio.Event, starting: asyncio.Future[None]) -> None:
+    """A signal: the first asks for a graceful end, the second for a quick one."""
+    if not starting.done():
+        starting.cancel()
+    elif ended.is_set():
+        host.hurry()
+    ended.set()
+
+
+def _summary(config: Config) -> str:
+    peers = ", ".join(config.peers) or "no peers"
+    return f"transport {config.host.transport.name}, plane {config.host.plane.name}, peers: {peers}"
+
+
+__all__ = ["run"]
