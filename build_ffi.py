@@ -27,7 +27,15 @@ ROOT = Path(__file__).resolve().parent
 
 STRICT = ("-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fvisibility=hidden")
 GENERATED = ("-Wall", "-Wno-unused-parameter", "-Wno-sign-compare", "-fvisibility=hidden")
-OPTIMISED = ("-O2", "-g", "-fPIC", "-pthread", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-fno-strict-aliasing")
+OPTIMISED = (
+    "-O2",
+    "-g",
+    "-fPIC",
+    "-pthread",
+    "-fstack-protector-strong",
+    "-D_FORTIFY_SOURCE=2",
+    "-fno-strict-aliasing",
+)
 SANITIZED = ("-O1", "-g", "-fPIC", "-pthread", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined")
 
 PACKET = """

@@ -15,10 +15,7 @@
   X(SELECTORS, "selectors")       /* inner packet outside the SA's traffic selectors */ \
   X(SEQUENCE, "sequence")         /* sequence numbers used up (RFC 4303 section 3.3.3) */ \
   X(TOO_BIG, "too_big")           /* sealed packet larger than a datagram */     \
-  X(SEAL, "seal")                 /* the cipher refused to seal */              \
-  X(NO_SOCKET, "no_socket")       /* no socket for the SA's path */             \
-  X(INNER_FULL, "inner_full")     /* nobody takes the received packets */       \
-  X(TUN_WRITE, "tun_write")       /* the TUN device refused the packet */
+  X(SEAL, "seal")                 /* the cipher refused to seal, or no IV was to be had */
 
 /* Refusals before or after any SA. */
 #define FYNX_PLANE_DROPS(X)                                                     \
@@ -30,6 +27,9 @@
   X(BYPASS, "bypass_unsupported") /* the SPD says BYPASS, and there is no clear way out of here */ \
   X(CLEAR, "clear_protected")     /* came in clear, and the SPD says PROTECT */ \
   X(OUTBOUND_HEADER, "outbound_header") /* inner packet malformed before sealing */ \
+  X(INNER_FULL, "inner_full")     /* nobody takes the received packets */       \
+  X(TUN_WRITE, "tun_write")       /* the TUN device refused the packet */       \
+  X(NO_SOCKET, "no_socket")       /* no socket for the SA's path */             \
   X(UPCALL_FULL, "upcall_full")   /* the slow path is full */                   \
   X(SEND_AGAIN, "send_again")     /* the socket's buffer stayed full (EAGAIN, ENOBUFS) */ \
   X(SEND_SIZE, "send_size")       /* EMSGSIZE */                                \

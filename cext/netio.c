@@ -133,7 +133,7 @@ static uint32_t read_tun(struct fynx_worker *w) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) {
         fynx_count(w, FYNX_COUNT_TUN_ERRORS, 1);
-        w->io->tun_failed = true;
+        w->io->failed = true;
       }
       break;
     }
@@ -148,14 +148,14 @@ void *fynx_tx_main(void *argument) {
   struct fynx_worker *w = argument;
   struct pollfd fds[2] = {{.fd = w->tun, .events = POLLIN}, {.fd = w->plane->stop_fd, .events = POLLIN}};
   while (!atomic_load_explicit(&w->plane->stopping, memory_order_relaxed)) {
-    w->io->tun_failed = false;
+    w->io->failed = false;
     uint32_t n = read_tun(w);
     if (n) {
       fynx_online(w);
       fynx_encap(w, n);
       fynx_send_slots(w, n);
       fynx_offline(w);
-    } else if (w->io->tun_failed) { /* device down: poll would return at once, so look again in a while */
+    } else if (w->io->failed) { /* device down: poll would return at once, so look again in a while */
       if (!await(fds + 1, 1, 50)) break;
     } else if (!await(fds, 2, -1)) {
       break;
@@ -232,10 +232,11 @@ static bool receive_batch(struct fynx_worker *w, const struct fynx_socket *socke
   prepare_receive(w);
   int got = recvmmsg(socket->fd, w->io->messages, FYNX_BATCH, MSG_DONTWAIT, NULL);
   fynx_count(w, FYNX_COUNT_RECEIVES, 1);
-  if (got < 0) { /* ECONNREFUSED and its like report on packets sent before */
+  if (got < 0) {
     if (errno == EAGAIN || errno == EINTR) return errno == EINTR;
-    fynx_count(w, FYNX_COUNT_RECEIVE_ERRORS, 1);
-    return errno == ECONNREFUSED;
+    fynx_count(w, FYNX_COUNT_RECEIVE_ERRORS, 1); /* ECONNREFUSED and its like report on packets sent before */
+    w->io->failed = true;
+    return false;
   }
   uint32_t n = demultiplex(w, socket, (uint32_t)got);
   if (n) {
@@ -255,8 +256,11 @@ void *fynx_rx_main(void *argument) {
   fds[w->n_sockets] = (struct pollfd){.fd = w->plane->stop_fd, .events = POLLIN};
   while (!atomic_load_explicit(&w->plane->stopping, memory_order_relaxed)) {
     bool any = false;
+    w->io->failed = false;
     for (uint32_t i = 0; i < w->n_sockets; i++) any |= receive_batch(w, &w->plane->sockets[w->sockets[i]]);
-    if (!any && !await(fds, w->n_sockets + 1, -1)) break;
+    if (any) continue;
+    /* After an error poll might return at once for ever: look again in a moment. */
+    if (!(w->io->failed ? await(fds + w->n_sockets, 1, 1) : await(fds, w->n_sockets + 1, -1))) break;
   }
   return NULL;
 }

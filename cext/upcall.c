@@ -85,7 +85,22 @@ void fynx_upcall_spi(struct fynx_worker *w, const struct fynx_path *path, uint32
   fynx_upcall_push(w, &up, NULL, 0);
 }
 
-/* Copies whole records to `out`; when some stay behind, the eventfd stays readable. */
+/* Moves whole records of one ring to `out`; true when some stayed behind. */
+static bool take(struct fynx_ring *ring, uint8_t *out, size_t room, size_t *at) {
+  const uint8_t *record;
+  size_t len;
+  while ((record = fynx_ring_peek(ring, &len))) {
+    size_t padded = fynx_align(len, 8);
+    if (padded > room - *at) return true;
+    memcpy(out + *at, record, len);
+    *at += padded;
+    fynx_ring_pop(ring);
+  }
+  return false;
+}
+
+/* All workers' records; when some stay behind, the eventfd stays readable. The eventfd is cleared before the rings are
+ * looked at, and a worker writes it after it filled an empty ring: so nothing is left without a signal. */
 size_t fynx_plane_drain(struct fynx_plane *plane, uint8_t *out, size_t room) {
   static const uint64_t one = 1;
   uint64_t ignored;
@@ -93,24 +108,9 @@ size_t fynx_plane_drain(struct fynx_plane *plane, uint8_t *out, size_t room) {
   bool left = false;
   pthread_mutex_lock(&plane->draining);
   if (read(plane->event_fd, &ignored, sizeof ignored) < 0) ignored = 0;
-  struct fynx_worker *const *sets[2] = {plane->rx, plane->tx};
-  uint32_t sizes[2] = {plane->n_rx, plane->n_tx};
-  for (int set = 0; set < 2; set++)
-    for (uint32_t i = 0; i < sizes[set]; i++) {
-      size_t len;
-      const uint8_t *record;
-      while ((record = fynx_ring_peek(&sets[set][i]->upcalls, &len))) {
-        size_t padded = fynx_align(len, 8);
-        if (padded > room - at) {
-          left = true;
-          break;
-        }
-        memcpy(out + at, record, len);
-        at += padded;
-        fynx_ring_pop(&sets[set][i]->upcalls);
-      }
-    }
-  if (left && write(plane->event_fd, &one, sizeof one) < 0) at += 0;
+  for (uint32_t i = 0; i < plane->n_rx; i++) left |= take(&plane->rx[i]->upcalls, out, room, &at);
+  for (uint32_t i = 0; i < plane->n_tx; i++) left |= take(&plane->tx[i]->upcalls, out, room, &at);
+  if (left && write(plane->event_fd, &one, sizeof one) < 0) left = false;
   pthread_mutex_unlock(&plane->draining);
   return at;
 }

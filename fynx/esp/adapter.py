@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Protocol
 
 from fynx.errors import CryptoError
 from fynx.esp._plane import ffi, lib
-from fynx.plugin.crypto import Algorithms, Cipher, CipherKey, Integ
+from fynx.esp.key import EspKey
+from fynx.plugin.crypto import Algorithms
 
 
 class CPacket(Protocol):
@@ -19,49 +19,6 @@ class CPacket(Protocol):
     aad_len: int
     iv: object
     rc: int
-
-
-class AdaptedKey:
-    """One key: a cipher's, or a cipher's and an integrity algorithm's together (RFC 4303 section 3.2.3)."""
-
-    __slots__ = ("_cipher_key", "_icv_len", "_integ", "_integ_key", "_iv_len")
-
-    def __init__(self, cipher: Cipher, integ: Integ | None, key: bytes, salt: bytes) -> None:
-        length = len(key) - (integ.key_len if integ else 0)
-        self._cipher_key: CipherKey = cipher.key(key[:length] + salt)
-        self._integ, self._integ_key = integ, key[length:]
-        self._icv_len = integ.icv_len if integ else cipher.icv_len
-        self._iv_len = cipher.iv_len
-
-    def seal(self, iv: bytes, plain: bytes, aad: bytes) -> bytes:
-        if self._integ is None:
-            return self._cipher_key.seal(iv, plain, aad)
-        text = self._cipher_key.seal(iv, plain, b"")
-        return text + self._mac(iv, text, aad)
-
-    def open(self, iv: bytes, sealed: bytes, aad: bytes) -> bytes:
-        """Raises ``CryptoError`` when the ICV does not hold; the cipher runs only after it did."""
-        if self._integ is None:
-            return self._cipher_key.open(iv, sealed, aad)
-        text, icv = sealed[: -self._icv_len], sealed[-self._icv_len :]
-        if not hmac.compare_digest(self._mac(iv, text, aad), icv):
-            raise CryptoError("integrity check failed")
-        return self._cipher_key.open(iv, text, b"")
-
-    def _mac(self, iv: bytes, text: bytes, aad: bytes) -> bytes:
-        """Over SPI, low half, IV, text, and with ESN the high half last (RFC 4303 section 2.8)."""
-        assert self._integ is not None
-        return self._integ.mac(self._integ_key, aad[:4] + aad[-4:] + iv + text + aad[4:-4])
-
-    def crypt(self, packet: CPacket, *, opening: bool) -> None:
-        iv = bytes(ffi.buffer(packet.iv, self._iv_len))
-        aad = bytes(ffi.buffer(packet.aad, packet.aad_len))
-        given = bytes(ffi.buffer(getattr(packet, "in"), packet.len + (self._icv_len if opening else 0)))
-        result = self.open(iv, given, aad) if opening else self.seal(iv, given, aad)
-        if len(result) != packet.len + (0 if opening else self._icv_len):
-            return
-        ffi.memmove(packet.out, result, len(result))
-        packet.rc = 0
 
 
 class AdaptedOps:
@@ -103,9 +60,8 @@ class AdaptedOps:
         }
 
     def key_new(self, key: bytes, salt: bytes) -> object:
-        adapted = AdaptedKey(self._cipher, self._integ, key, salt)
-        handle = ffi.new_handle(adapted)
-        self._keys[handle] = adapted
+        handle: object = ffi.new_handle(EspKey(self._cipher, self._integ, key, salt))
+        self._keys[handle] = handle  # a handle lives as long as its object is referred to
         return handle
 
     def key_free(self, handle: object) -> None:
@@ -135,13 +91,24 @@ def _key_free(user: object, key: object) -> None:
 @ffi.def_extern(name="fynx_py_crypt")  # type: ignore[untyped-decorator]
 def _crypt(key: object, packets: object, n: int, opening: int) -> None:
     """Each packet starts as failed (rc -1); one that fails leaves the others alone."""
-    adapted: AdaptedKey = ffi.from_handle(key)
+    adapted: EspKey = ffi.from_handle(key)
     array = ffi.cast("struct fynx_packet *", packets)
     for place in range(n):
         try:
-            adapted.crypt(array[place], opening=bool(opening))
+            _crypt_one(adapted, array[place], opening=bool(opening))
         except CryptoError:
             continue
 
 
-__all__ = ["AdaptedKey", "AdaptedOps"]
+def _crypt_one(key: EspKey, packet: CPacket, *, opening: bool) -> None:
+    iv = bytes(ffi.buffer(packet.iv, key.iv_len))
+    aad = bytes(ffi.buffer(packet.aad, packet.aad_len))
+    given = bytes(ffi.buffer(getattr(packet, "in"), packet.len + (key.icv_len if opening else 0)))
+    result = key.open(iv, given, aad) if opening else key.seal(iv, given, aad)
+    if len(result) != packet.len + (0 if opening else key.icv_len):
+        return
+    ffi.memmove(packet.out, result, len(result))
+    packet.rc = 0
+
+
+__all__ = ["AdaptedOps"]

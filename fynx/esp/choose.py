@@ -49,6 +49,13 @@ class Chooser:
             self._chosen[wanted] = self._provided(wanted) or self._adapted(wanted)
         return self._chosen[wanted]
 
+    def close(self) -> None:
+        """Only after the plane is gone."""
+        for chosen in self._chosen.values():
+            if isinstance(chosen.keep, AdaptedOps):
+                chosen.keep.close()
+        self._chosen.clear()
+
     def _provided(self, wanted: tuple[int, int, int]) -> Chosen | None:
         for provider in self._providers:
             address = provider.ops(*wanted)

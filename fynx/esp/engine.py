@@ -1,4 +1,4 @@
-"""The C plane as an ``Engine``: Child SAs, policies, batches, counters (RFC 4301, RFC 4303). Nothing here is per packet."""
+"""The C plane as an ``Engine``: Child SAs, policies, batches, counters (RFC 4301, RFC 4303); nothing is per packet."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Engine:
         self._plane = lib.fynx_plane_new(capacity, int(inproc))
         if self._plane == ffi.NULL:
             raise FynxError("the data plane could not be made: no memory, or no file descriptors")
-        # At the latest when the interpreter ends: threads must not call back into a dying one.
-        self._end = weakref.finalize(self, _end, self._plane)
         self.event_fd: int = lib.fynx_plane_event_fd(self._plane)
         self.inner_fd: int = lib.fynx_plane_inner_fd(self._plane)
         self._inproc, self._stopped = inproc, False
         self._chooser = Chooser(providers, algorithms)
+        # At the latest when the interpreter ends: threads must not call back into a dying one.
+        self._end = weakref.finalize(self, _end, self._plane, self._chooser)
         self._addresses = Addresses()
         self._installed: dict[int, Installed] = {}
         self._tags: dict[tuple[str, str], int] = {}
@@ -257,15 +257,17 @@ class Engine:
         spec.esn, spec.outbound = child.suite.esn, child.outbound
         spec.key_in, spec.salt_in, spec.key_out, spec.salt_out = secrets
         spec.path = self._addresses.path(child.path)[0]
-        spec.local, spec.n_local, spec.remote, spec.n_remote = local, len(local), remote, len(remote)
+        spec.local, spec.n_local = local, len(child.local_ts)
+        spec.remote, spec.n_remote = remote, len(child.remote_ts)
         return spec, (local, remote, secrets)
 
 
 LITTLE = int.from_bytes(array.array("H", [1]).tobytes(), "little") == 1
 
 
-def _end(plane: object) -> None:
+def _end(plane: object, chooser: Chooser) -> None:
     lib.fynx_plane_free(plane)
+    chooser.close()
 
 
 def _drop_name(index: int) -> str:

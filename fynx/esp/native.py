@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from fynx.errors import FynxError
 from fynx.esp._plane import ffi
@@ -53,7 +54,7 @@ class Addresses:
             return str(ipaddress.IPv4Address(packed[12:]))
         return str(ipaddress.IPv6Address(packed))
 
-    def path(self, path: Path) -> object:
+    def path(self, path: Path) -> Any:
         """A new ``struct fynx_path *``."""
         return ffi.new(
             "struct fynx_path *",
