@@ -155,8 +155,8 @@ GROUPS = (
         SECP521R1(),
         66,
         order=int(
-            "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f7"
-            "09a5d03bb5c9b8899c47aebb6fb71e91386409",
+            "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709"
+            "a5d03bb5c9b8899c47aebb6fb71e91386409",
             16,
         ),
         answer=KexAnswer(

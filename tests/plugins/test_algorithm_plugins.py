@@ -1,0 +1,89 @@
+"""What every algorithm plugin keeps: its API version, its self-test, and its place in the registry of transforms."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+
+from fynx.plugin import API, CryptoError
+from fynx.plugin.selftest import (
+    CIPHER_ANSWERS,
+    check_cipher,
+    check_key_exchange,
+    expect,
+    flip,
+    refuses,
+)
+from fynx_plugins import x25519
+from tests.plugins import installed
+
+PLUGINS = installed.algorithm_plugins()
+CIPHERS = installed.ciphers()
+
+TRANSFORMS = {
+    "ciphers": {(20, 128), (20, 192), (20, 256), (28, 256), (12, 128), (12, 192), (12, 256)},
+    "prfs": {(5, 32), (6, 48), (7, 64)},
+    "integs": {(12, 16), (13, 24), (14, 32)},
+    "key_exchanges": {(14, 256), (15, 384), (16, 512), (19, 64), (20, 96), (21, 132), (31, 32), (32, 56)},
+}
+
+
+@pytest.mark.parametrize("plugin", PLUGINS.values(), ids=PLUGINS)
+def test_a_plugin_declares_the_interface_it_was_written_for(plugin: ModuleType) -> None:
+    assert plugin.FYNX_API == API
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [plugin for plugin in PLUGINS.values() if not hasattr(plugin, "fynx_providers")],
+    ids=[name for name, plugin in PLUGINS.items() if not hasattr(plugin, "fynx_providers")],
+)
+def test_the_self_test_passes_and_is_quick(plugin: ModuleType) -> None:
+    plugin.fynx_selftest()
+    began = time.process_time()
+    plugin.fynx_selftest()
+    assert time.process_time() - began < 0.05  # some 5 ms; the bound leaves room for a busy machine
+
+
+def test_the_transforms_are_those_of_the_registry() -> None:
+    assert {(c.transform_id, c.key_bits) for c in CIPHERS.values()} == TRANSFORMS["ciphers"]
+    assert {(p.transform_id, p.out_len) for p in installed.prfs().values()} == TRANSFORMS["prfs"]
+    assert {(i.transform_id, i.icv_len) for i in installed.integs().values()} == TRANSFORMS["integs"]
+    methods = installed.key_exchanges().values()
+    assert {(m.transform_id, m.initiator_len) for m in methods} == TRANSFORMS["key_exchanges"]
+    assert all(m.initiator_len == m.responder_len for m in methods)
+
+
+def test_only_chacha20_poly1305_goes_without_the_key_length_attribute() -> None:
+    assert [c.keyword for c in CIPHERS.values() if not c.key_length_attribute] == ["chacha20poly1305"]
+
+
+@pytest.mark.parametrize("keyword", CIPHERS)
+def test_the_self_test_notices_a_cipher_that_errs(keyword: str) -> None:
+    answer = CIPHER_ANSWERS[keyword]
+    with pytest.raises(CryptoError, match="known answer differs"):
+        check_cipher(CIPHERS[keyword], replace(answer, sealed=flip(answer.sealed, 20)))
+
+
+def test_the_self_test_notices_a_key_exchange_that_errs() -> None:
+    method = x25519.fynx_key_exchanges()[0]
+    with pytest.raises(CryptoError, match="responder's secret"):
+        check_key_exchange(
+            replace(method, answer=lambda peer, random: (x25519.answer(peer, random)[0], bytes(32))), x25519.ANSWER
+        )
+    with pytest.raises(CryptoError, match="initiator's value"):
+        check_key_exchange(method, replace(x25519.ANSWER, public_i=flip(x25519.ANSWER.public_i, 3)))
+
+
+def test_the_self_test_names_no_secret() -> None:
+    with pytest.raises(CryptoError) as caught:
+        expect("X", b"\xde\xad\xbe\xef", b"\xbe\xef\xde\xad")
+    assert "dead" not in str(caught.value)
+
+
+def test_what_should_be_refused_and_is_not_fails_the_self_test() -> None:
+    with pytest.raises(CryptoError, match="was accepted"):
+        refuses("X", len, b"")
