@@ -67,6 +67,7 @@ class Story:
         self.bob.start()
         self.bob.wait_until_ready()
         self.alice.start()
+        self.alice.wait_until_ready()
         peer = self.alice.wait_until_up()
         took = packet.handshake_s([one for one in map(packet.find, list(outside.packets)) if one])
         if took is None:

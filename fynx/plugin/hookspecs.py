@@ -152,7 +152,7 @@ def fynx_event(event: Event) -> None:
 
 @hookspec
 def fynx_keylog(record: KeyRecord, path: str) -> None:
-    """Keys of an SA, for decrypting captures. ``path`` is the configuration's ``host.keylog``; leave it out if not needed.
+    """Keys of an SA, for decrypting captures. ``path`` is ``host.keylog``; leave it out if not needed.
 
     When: an SA got its keys, and only if ``host.keylog`` is set. How often: once per IKE SA, once per direction of a
     Child SA.
