@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from fynx.errors import FynxError
 from fynx.plugin.transport import Path
@@ -24,6 +25,12 @@ class Sent:
     data: bytes
 
 
+class Receiver(Protocol):
+    """Whoever owns an address: a Node, or a script that plays a peer."""
+
+    def arrive(self, path: Path, data: bytes) -> None: ...
+
+
 Intercept = Callable[[Sent], Iterable[Sent]]
 """Sees every datagram that a node sends, and says what travels instead."""
 
@@ -39,7 +46,7 @@ class World:
         self.captured: list[Sent] = []
         """Every datagram that was handed to the network, lost ones included."""
         self._links: dict[tuple[str, str], Link] = {}
-        self._owners: dict[str, Node] = {}
+        self._owners: dict[str, Receiver] = {}
         self._nats: dict[str, Nat] = {}
         self._behind: dict[str, Nat] = {}
         self._random = Random(f"{seed}/network")  # noqa: S311  repeatable on purpose, it protects nothing
@@ -57,6 +64,10 @@ class World:
         self.nodes[host.name] = node
         self._owners.update(dict.fromkeys(host.addresses, node))
         return node
+
+    def attach(self, address: str, receiver: Receiver) -> None:
+        """Gives an address to something that is no Node; it answers with ``inject``."""
+        self._owners[address] = receiver
 
     def add_nat(self, nat: Nat) -> Nat:
         """Puts the hosts of ``nat.inside`` behind it."""
