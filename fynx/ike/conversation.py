@@ -72,6 +72,8 @@ class Conversation:
             yield from run(sa, exchange, "process", lambda task: task.process(message))
         except PeerFault as fault:
             self._response_fault(sa, header, fault)
+        except Dropped as refusal:  # it verified: this is the peer's answer, and there will be no other
+            self._response_fault(sa, header, PeerFault(NotifyType.INVALID_SYNTAX, refusal.why))
 
     def _complete_init(self, sa: IkeSa, header: Header, data: bytes) -> Running:
         exchange = sa.exchange
