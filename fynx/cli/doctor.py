@@ -1,0 +1,202 @@
+"""``fynx doctor``: what this machine has and lacks for a tunnel, with the line that helps."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from fynx.cli.options import config_option, json_option, registry
+from fynx.cli.output import as_json as print_json
+from fynx.cli.output import table
+from fynx.errors import ConfigError, PluginError
+from fynx.kernel.registry import Registry
+from fynx.run.failures import NOT_RUNNING, PERMISSION
+from fynx.run.files import default_directory
+
+TUN = Path("/dev/net/tun")
+NET_ADMIN, NET_BIND = 12, 10
+"""Bits of the capability sets in /proc/self/status (capabilities(7))."""
+PORTS = (500, 4500)
+
+Verdict = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; ``code`` is the exit code that a failure of it leads to."""
+
+    name: str
+    verdict: Verdict
+    text: str
+    remedy: str = ""
+    code: int = PERMISSION
+
+
+@click.command()
+@config_option
+@json_option
+def doctor(config: Path | None, as_json: bool) -> int:
+    """Look at this machine: privileges, devices, ports, libraries, firewall.
+
+    Exit code 0 when a tunnel can be run, 4 when a privilege or a package is missing, 3 when only a port is taken.
+    """
+    findings = [*machine(), *libraries(config)]
+    failed = [each for each in findings if each.verdict == "fail"]
+    if as_json:
+        print_json("doctor", {"ok": not failed, "findings": [asdict(each) for each in findings]})
+    else:
+        table(["", "what", "found"], [[_sign(each), each.name, each.text] for each in findings])
+        for each in findings:
+            if each.remedy and each.verdict != "ok":
+                click.echo(f"{each.name}: try: {each.remedy}", err=True)
+    return max((each.code for each in failed), default=0)
+
+
+def machine() -> Iterator[Finding]:
+    """What does not depend on a configuration."""
+    yield _python()
+    yield from _privileges()
+    yield _tun()
+    for port in PORTS:
+        yield _port(port)
+    yield _ipv6()
+    yield _nft()
+    yield _reverse_path()
+    yield _run_directory()
+    yield _compiled()
+
+
+def libraries(config: Path | None) -> Iterator[Finding]:
+    """The providers of ciphers for the C loop that the plugins found."""
+    try:
+        booted = registry(config)
+    except (ConfigError, PluginError) as error:
+        yield Finding("plugins", "fail", str(error).splitlines()[0], "fynx check", 5)
+        return
+    yield _providers(booted)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", "ok" if sys.version_info >= (3, 11) else "fail", version, "apt-get install python3.11")
+
+
+def _privileges() -> Iterator[Finding]:
+    held = _capabilities()
+    line = f"sudo {sys.executable} -m fynx run -c FILE"
+    for name, bit, why in (
+        ("CAP_NET_ADMIN", NET_ADMIN, "devices, routes and firewall rules of the plane `tun`"),
+        ("CAP_NET_BIND_SERVICE", NET_BIND, "ports 500 and 4500"),
+    ):
+        if held >> bit & 1:
+            yield Finding(name, "ok", why)
+        else:
+            yield Finding(
+                name, "warn", f"missing; needed for {why}; the plane `inproc` and high ports do without", line
+            )
+
+
+def _tun() -> Finding:
+    try:
+        os.close(os.open(TUN, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        remedy = "sudo modprobe tun" if error.errno in (errno.ENOENT, errno.ENODEV) else f"sudo chmod 0666 {TUN}"
+        return Finding(str(TUN), "fail", error.strerror or str(error), remedy)
+    return Finding(str(TUN), "ok", "can be opened")
+
+
+def _port(port: int) -> Finding:
+    name = f"UDP port {port}"
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("0.0.0.0", port))  # noqa: S104  probing what the host would bind
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return Finding(name, "fail", "taken by another program", f"sudo ss -lunp 'sport = :{port}'", NOT_RUNNING)
+        return Finding(name, "warn", error.strerror or str(error))
+    return Finding(name, "ok", "free")
+
+
+def _ipv6() -> Finding:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::", 0))
+    except OSError as error:
+        return Finding("IPv6", "warn", f"not available ({error.strerror}): only IPv4 outside")
+    return Finding("IPv6", "ok", "available")
+
+
+def _nft() -> Finding:
+    found = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        text = "missing: DISCARD policies and clear packets from outside cannot be dropped"
+        return Finding("nft", "warn", text, "sudo apt-get install -y nftables")
+    return Finding("nft", "ok", found)
+
+
+def _reverse_path() -> Finding:
+    strict = [
+        path.parent.name
+        for path in sorted(Path("/proc/sys/net/ipv4/conf").glob("*/rp_filter"))
+        if _read(path) == "1" and path.parent.name != "lo"
+    ]
+    if not strict:
+        return Finding("rp_filter", "ok", "not strict")
+    text = f"strict on {', '.join(strict)}: a peer that moves to a new address may be dropped while a tunnel takes all"
+    return Finding("rp_filter", "warn", text, "sudo sysctl -w net.ipv4.conf.all.rp_filter=2")
+
+
+def _run_directory() -> Finding:
+    directory = default_directory()
+    parent = next(each for each in (directory, *directory.parents) if each.exists())
+    if os.access(parent, os.W_OK):
+        return Finding("run directory", "ok", str(directory))
+    line = f"sudo install -d -m 0700 -o {os.geteuid()} {directory}"
+    return Finding("run directory", "fail", f"{directory} cannot be written", line)
+
+
+def _compiled() -> Finding:
+    try:
+        importlib.import_module("fynx.esp.engine")
+    except ImportError as error:
+        line = f"sudo apt-get install -y gcc python3-dev && {sys.executable} build_ffi.py"
+        return Finding("C plane", "fail", f"not built ({error.name or error})", line)
+    return Finding("C plane", "ok", "built")
+
+
+def _providers(booted: Registry) -> Finding:
+    found = [f"{provider.name} {provider.version}".strip() for provider in booted.providers]
+    if not found:
+        return Finding("providers", "warn", "none: every cipher runs through Python and is slow", "fynx plugins")
+    return Finding("providers", "ok", ", ".join(found))
+
+
+def _capabilities() -> int:
+    for line in _read(Path("/proc/self/status")).splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _sign(finding: Finding) -> str:
+    return {"ok": "ok", "warn": "warning", "fail": "FAIL"}[finding.verdict]
+
+
+__all__ = ["Finding", "doctor", "libraries", "machine"]
