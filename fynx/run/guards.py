@@ -17,7 +17,6 @@ from fynx.run.resolve import sort_out
 
 CHILD_PRIORITY = 1000
 """Priority of the PROTECT policies of children: after the static policies of the configuration (100 by default)."""
-EVERYTHING = (Selector(bytes(4), b"\xff" * 4), Selector(bytes(16), b"\xff" * 16))
 
 Key = tuple[str, str]
 
@@ -33,6 +32,8 @@ class Guards:
     """Peers whose end an administrator asked for."""
     _static: dict[Key, tuple[Selector, ...]] = field(default_factory=dict)
     _standing: dict[Key, set[int]] = field(default_factory=dict)
+    _open: set[Key] = field(default_factory=set)
+    """Static ones that an administrator ended: no policy protects them until someone wants them again."""
 
     def begin(self, adopted: Iterable[Key]) -> None:
         """Closes what the configuration protects; gives up adopted guards of peers that it no longer knows."""
@@ -45,21 +46,16 @@ class Guards:
         for key in adopted:
             if key not in self._static and not self._known(key):
                 self._keep(key, (), closed=False)
-
-    def policies(self) -> tuple[Policy, ...]:
-        """The whole SPD that is not made of SAs."""
-        found = [*static_policies(self.config)]
-        for peer in self.policy.peers:
-            for child in peer.children:
-                if (peer.name, child.name) in self._static:
-                    found.append(Policy("protect", child.local, child.remote, CHILD_PRIORITY, peer.name, child.name))
-        return tuple(found)
+        self._tell()
 
     def installed(self, child: ChildSpec) -> None:
         key = self._key(child)
         self._standing.setdefault(key, set()).add(child.handle)
+        self.closing.discard(child.peer)
         if key not in self._static:
             self._keep(key, child.remote_ts, closed=True)
+        elif key in self._open:
+            self._close((key,))
 
     def removed(self, child: ChildSpec, *, confirmed: bool) -> None:
         """Opens what this was the last SA of, when the peer confirmed and nobody wants it back."""
@@ -68,21 +64,44 @@ class Guards:
         left.discard(child.handle)
         if left or not confirmed:
             return
-        if key not in self._static or child.peer in self.closing:
+        if key not in self._static:
             self._keep(key, child.remote_ts, closed=False)
+        elif child.peer in self.closing:
+            self._release((key,))
 
     def close_again(self, peer: str) -> None:
         """An administrator wants this peer after all: its selectors are closed before the first message goes out."""
         self.closing.discard(peer)
-        for key, remote in self._static.items():
-            if key[0] == peer:
-                self._keep(key, remote, closed=True)
+        self._close([key for key in self._open if key[0] == peer])
 
     def open(self, peer: str) -> None:
         """``--leave-open``: the administrator accepts that this traffic goes in clear."""
-        for key in {*self._static, *self._standing}:
-            if key[0] == peer:
+        for key in self._standing:
+            if key[0] == peer and key not in self._static:
                 self._keep(key, (), closed=False)
+        self._release([key for key in self._static if key[0] == peer])
+
+    def _close(self, keys: Iterable[Key]) -> None:
+        for key in tuple(keys):
+            self._open.discard(key)
+            self._keep(key, self._static[key], closed=True)
+        self._tell()
+
+    def _release(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._open.add(key)
+            self._keep(key, (), closed=False)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Gives the plane the whole SPD that is not made of SAs."""
+        found = [*static_policies(self.config)]
+        for peer in self.policy.peers:
+            for child in peer.children:
+                key = (peer.name, child.name)
+                if key in self._static and key not in self._open:
+                    found.append(Policy("protect", child.local, child.remote, CHILD_PRIORITY, *key))
+        self.plane.policies(found)
 
     def _keep(self, key: Key, remote: Sequence[Selector], *, closed: bool) -> None:
         if self.config.kill_switch or not closed:

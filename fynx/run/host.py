@@ -120,7 +120,6 @@ class Host:
         if isinstance(plane, RoutedPlane):
             plane.expect_peers([address for addresses in resolved.values() for address in addresses])
         self._guards.begin(adopted(self._note))
-        plane.policies(self._guards.policies())
         port.attach()
         if self._files is not None:
             self._control = ControlServer(self._files.socket, self)
