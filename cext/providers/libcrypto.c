@@ -33,6 +33,7 @@ struct lc_key {
 
 struct lc_thread {
   const struct lc_key *key;
+  const struct lc_cipher *cipher; /* outlives the key: thr_free may come after key_free */
   void *ctx;
   int direction;
 };
@@ -85,7 +86,7 @@ static void *lc_thr_new(void *key) {
   struct lc_thread *thread = fynx_aligned(sizeof *thread);
   if (thread == NULL) return NULL;
   thread->key = key;
-  const struct lc_cipher *cipher = thread->key->cipher;
+  const struct lc_cipher *cipher = thread->cipher = thread->key->cipher;
   if (cipher->encr_id == ENCR_NULL) return thread;
   thread->ctx = cipher->newctx(cipher->origin);
   if (thread->ctx != NULL) return thread;
@@ -96,13 +97,13 @@ static void *lc_thr_new(void *key) {
 static void lc_thr_free(void *thr) {
   struct lc_thread *thread = thr;
   if (thread == NULL) return;
-  if (thread->ctx != NULL) thread->key->cipher->freectx(thread->ctx); /* which wipes its key schedule */
+  if (thread->ctx != NULL) thread->cipher->freectx(thread->ctx); /* which wipes its key schedule */
   free(thread);
 }
 
 /* A new IV, and the key itself only when the context last went the other way. */
 static int lc_begin(struct lc_thread *thread, int direction, const uint8_t *iv) {
-  const struct lc_cipher *cipher = thread->key->cipher;
+  const struct lc_cipher *cipher = thread->cipher;
   const uint8_t *key = thread->direction == direction ? NULL : thread->key->key;
   size_t key_len = key == NULL ? 0 : (size_t)cipher->key_len;
   unsigned int off = 0;
@@ -118,13 +119,13 @@ static int lc_begin(struct lc_thread *thread, int direction, const uint8_t *iv) 
 
 static int lc_update(const struct lc_thread *thread, uint8_t *out, const uint8_t *in, size_t len) {
   size_t done = 0; /* outsize must cover the input even where nothing is written */
-  return len == 0 || (thread->key->cipher->update(thread->ctx, out, &done, len, in, len) == 1 && done == len);
+  return len == 0 || (thread->cipher->update(thread->ctx, out, &done, len, in, len) == 1 && done == len);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- AEAD */
 
 static int lc_aead_seal(struct lc_thread *thread, const struct fynx_packet *packet) {
-  const struct lc_cipher *cipher = thread->key->cipher;
+  const struct lc_cipher *cipher = thread->cipher;
   struct ossl_param tag[2] = {{"tag", PARAM_OCTETS, packet->out + packet->len, TAG_LEN, 0}, {NULL, 0, NULL, 0, 0}};
   uint8_t nonce[NONCE_LEN];
   size_t done = 0;
@@ -135,7 +136,7 @@ static int lc_aead_seal(struct lc_thread *thread, const struct fynx_packet *pack
 }
 
 static int lc_aead_open(struct lc_thread *thread, const struct fynx_packet *packet) {
-  const struct lc_cipher *cipher = thread->key->cipher;
+  const struct lc_cipher *cipher = thread->cipher;
   uint8_t nonce[NONCE_LEN], icv[TAG_LEN];
   struct ossl_param tag[2] = {{"tag", PARAM_OCTETS, icv, TAG_LEN, 0}, {NULL, 0, NULL, 0, 0}};
   size_t done = 0;
@@ -168,7 +169,7 @@ static int lc_shape(const struct lc_key *key, const struct fynx_packet *packet) 
 }
 
 static int lc_crypt(struct lc_thread *thread, int direction, const struct fynx_packet *packet) {
-  if (thread->key->cipher->encr_id != ENCR_NULL)
+  if (thread->cipher->encr_id != ENCR_NULL)
     return lc_begin(thread, direction, packet->iv) && lc_update(thread, packet->out, packet->in, packet->len);
   if (packet->out != packet->in) memcpy(packet->out, packet->in, packet->len);
   return 1;

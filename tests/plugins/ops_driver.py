@@ -50,7 +50,12 @@ class Ops:
     def thread(self, key: Any) -> Any:
         made = self.raw.thr_new(key)
         assert made != ffi.NULL
-        return ffi.gc(made, self.raw.thr_free)
+        free = self.raw.thr_free
+
+        def destroy(thread: Any, _key: Any = key) -> None:  # the key lives as long as what uses it
+            free(thread)
+
+        return ffi.gc(made, destroy)
 
     def run(
         self, thread: Any, packets: Sequence[OpsPacket], *, opening: bool, in_place: bool, keep_wiped: bool = False
