@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fynx.demo.namespace import DemoError, Place
+from fynx.demo.report import Report
 
 IKE = "aes256gcm16-prfsha384-x25519"
 ESP = "aes128gcm16"
@@ -158,6 +159,22 @@ def child_of(peer: dict[str, Any]) -> dict[str, Any]:
     children = peer.get("children") or [{}]
     first: dict[str, Any] = children[0]
     return first
+
+
+def drops(child: dict[str, Any], reason: str) -> int:
+    counted = child.get("drops")
+    return int(counted.get(reason, 0)) if isinstance(counted, dict) else 0
+
+
+def split_keys(report: Report, folder: Path) -> None:
+    """Splits Alice's key log into the two files of Wireshark's profile folder."""
+    lines = (folder / "alice.keys").read_text().splitlines()
+    for table in ("ikev2_decryption_table", "esp_sa"):
+        prefix = f"uat:{table}:"
+        rows = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+        write_private(folder / table, "".join(f"{row}\n" for row in rows))
+    text = f"{folder}/outside.pcapng; for Wireshark its keys beside it: ikev2_decryption_table, esp_sa"
+    report.add("evidence", bool(lines), text, folder=str(folder), keys=len(lines))
 
 
 def wait_for(path: str, process: Process) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fynx.demo import packet, traffic
 from fynx.demo.capture import Capture, Packet
-from fynx.demo.ends import End, FynxEnd, write_private
+from fynx.demo.ends import End, FynxEnd, drops, split_keys, write_private
 from fynx.demo.namespace import ALICE, BOB, DemoError, Place, build
 from fynx.demo.pcapng import PcapngWriter
 from fynx.demo.report import Report
@@ -61,7 +61,7 @@ class Story:
         self._replay()
         self._bulk()
         self._end()
-        self._keys()
+        split_keys(self.report, self.folder)
 
     def _handshake(self, outside: Capture) -> None:
         self.bob.start()
@@ -139,21 +139,6 @@ class Story:
         took = {end.place.name: end.stop() for end in (self.alice, self.bob)}
         text = ", ".join(f"{name} ended in {seconds:.2f} s" for name, seconds in took.items())
         self.report.add("stop", max(took.values()) < 3.0, text, **{f"{k}_s": round(v, 2) for k, v in took.items()})
-
-    def _keys(self) -> None:
-        """Splits our key log into the two files of Wireshark's profile folder."""
-        lines = (self.folder / "alice.keys").read_text().splitlines()
-        for table in ("ikev2_decryption_table", "esp_sa"):
-            prefix = f"uat:{table}:"
-            rows = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
-            write_private(self.folder / table, "".join(f"{row}\n" for row in rows))
-        text = f"{self.folder}/outside.pcapng, and its keys in Wireshark's ikev2_decryption_table and esp_sa beside it"
-        self.report.add("evidence", bool(lines), text, folder=str(self.folder), keys=len(lines))
-
-
-def drops(child: dict[str, object], reason: str) -> int:
-    counted = child.get("drops")
-    return int(counted.get(reason, 0)) if isinstance(counted, dict) else 0
 
 
 def inward(one: Packet, place: Place) -> bool:
