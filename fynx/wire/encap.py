@@ -26,7 +26,7 @@ def classify(data: bytes, encapsulated: bool) -> tuple[Kind, bytes]:
     """The kind of a datagram and its content, without the marker. ``encapsulated``: it came on the port with markers.
 
     On the other port there is only IKE. Four zero octets there are the start of an initiator SPI, unless the Length
-    field fits no message that starts here and does fit one that starts behind a marker.
+    field of a message behind a marker fits: in one without, a payload longer than the message would stand there.
     """
     if not encapsulated:
         return (Kind.JUNK if _has_stray_marker(data) else Kind.IKE), data
@@ -38,10 +38,6 @@ def classify(data: bytes, encapsulated: bool) -> tuple[Kind, bytes]:
 
 
 def _has_stray_marker(data: bytes) -> bool:
-    if not data.startswith(MARKER) or len(data) < HEADER_LEN + 4:
+    if not data.startswith(MARKER) or len(data) < len(MARKER) + HEADER_LEN:
         return False
-    return _length_at(data, 24) != len(data) and _length_at(data, 28) == len(data) - 4
-
-
-def _length_at(data: bytes, offset: int) -> int:
-    return int.from_bytes(data[offset : offset + 4], "big")
+    return int.from_bytes(data[28:32], "big") == len(data) - len(MARKER)

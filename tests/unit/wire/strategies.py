@@ -104,7 +104,7 @@ unknown_type = st.integers(1, 255).filter(
     lambda value: value not in PARSERS and value not in (PayloadType.SK, PayloadType.SKF)
 )
 
-once = (
+once: tuple[st.SearchStrategy[Payload], ...] = (
     st.builds(SaPayload, offers()),
     st.builds(KePayload, word, data),
     st.builds(IdPayload, st.just(True), octet, data),
@@ -118,7 +118,7 @@ once = (
 )
 """Payloads that a message holds once."""
 
-many = (
+many: tuple[st.SearchStrategy[Payload], ...] = (
     st.builds(CertPayload, octet, data),
     st.builds(CertReqPayload, octet, data),
     notify,

@@ -213,6 +213,12 @@ def test_a_selector_of_an_unknown_type_is_kept_beside_the_known_ones(ts_type: in
     assert payload.body == body
 
 
+def test_a_selector_of_an_unknown_type_may_be_empty() -> None:
+    payload = PARSERS[PayloadType.TSI](bytes.fromhex("01 000000  0a 00 0004"))
+
+    assert payload == TsPayload(True, (TrafficSelector(10, 0, 0, 0, b"", b"", b""),))
+
+
 def test_255_selectors_are_read() -> None:
     payload = PARSERS[PayloadType.TSR](bytes.fromhex("ff 000000" + V4 * 255))
 
@@ -268,6 +274,7 @@ def test_a_delete_payload_keeps_repeated_spis_in_order() -> None:
 
 def test_a_delete_payload_of_an_unknown_protocol_is_read_to_be_ignored() -> None:
     assert PARSERS[PayloadType.DELETE](bytes.fromhex("63 02 0001 abcd")) == DeletePayload(99, (b"\xab\xcd",))
+    assert PARSERS[PayloadType.DELETE](bytes.fromhex("63 00 0000")) == DeletePayload(99)
 
 
 @pytest.mark.parametrize("size", [0, 19, 41, 65530], ids=lambda size: f"A17-{size}")
@@ -291,6 +298,11 @@ def test_a_certificate_request_of_any_length_is_read(size: int) -> None:
 )
 def test_an_eap_message_that_contradicts_itself_is_a_syntax_error(octets: str) -> None:
     assert_syntax(PayloadType.EAP, octets)
+
+
+@pytest.mark.parametrize("octets", ["03 07 0004", "04 07 0004", "01 07 0005 01", "02 07 0005 03"])
+def test_the_shortest_eap_message_of_each_code_is_read(octets: str) -> None:
+    assert PARSERS[PayloadType.EAP](bytes.fromhex(octets)) == EapPayload(bytes.fromhex(octets))
 
 
 def test_an_eap_message_tells_its_code_identifier_and_type() -> None:

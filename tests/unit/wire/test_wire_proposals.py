@@ -199,6 +199,10 @@ def test_a_transform_with_bad_attributes_is_read_and_not_acceptable(attributes: 
     assert encode_proposals((Proposal(1, 1, b"", (found,)),)) == proposal(body=plain(12, attributes=octets))
 
 
+def test_a_long_attribute_that_ends_with_its_transform_is_read() -> None:
+    assert read(bytes.fromhex("00630002 abcd")) == Transform(1, 12, (Attribute(99, b"\xab\xcd"),))
+
+
 def test_a_bad_transform_leaves_its_neighbours_alone() -> None:
     body = plain(12, last=3, attributes=bytes.fromhex("000effff")) + plain(12, attributes=bytes.fromhex("800e0100"))
 
