@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 from fynx.errors import AuthFailed, PeerFault
 from fynx.events import IkeUp
@@ -94,7 +95,8 @@ class AuthTask:
         """IKE_SA_INIT was answered for all that fit; this peer alone may be stricter."""
         proposal = self.sa.init.proposal
         assert proposal is not None
-        return not isinstance(choose_ike((proposal,), policy.ike, self.sa.services.algorithms), Refusal)
+        alone = replace(proposal, number=1)  # it keeps the number that it had in the offer
+        return not isinstance(choose_ike((alone,), policy.ike, self.sa.services.algorithms), Refusal)
 
     def _unique(self, policy: PeerPolicy, *, initial: bool) -> None:
         siblings = self.sa.services.siblings(self.sa)

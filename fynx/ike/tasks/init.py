@@ -62,6 +62,7 @@ class InitTask:
         if nonce.data == init.ni or ke.data == init.offer.public:
             raise Dropped(Drop.REFLECTION, "the peer's nonce or public value is our own")
         choice = self._checked(one(message, SaPayload))
+        _check_nonce(nonce.data, choice.suite)
         if ke.method != init.method:
             raise PeerFault(NotifyType.INVALID_SYNTAX, "the key exchange method is not the one we used")
         try:
@@ -129,6 +130,7 @@ class InitTask:
     def _accept(self, message: Incoming) -> Running:
         offered, ke, nonce = one(message, SaPayload), one(message, KePayload), one(message, NoncePayload)
         choice = self._choose(offered)
+        _check_nonce(nonce.data, choice.suite)
         if ke.method != choice.ke:
             wanted = struct.pack("!H", choice.ke)
             raise PeerFault(
@@ -167,6 +169,12 @@ class InitTask:
         out.add(self.answer, KePayload(self.sa.suite.ke.transform_id, self.public), NoncePayload(self.sa.init.nr))
         _derive(self.sa, self.sa.suite, self.secret)
         self.secret = b""
+
+
+def _check_nonce(nonce: bytes, suite: IkeSuite) -> None:
+    """At least half the key size of the negotiated prf (section 2.10)."""
+    if 2 * len(nonce) < suite.prf.key_len:
+        raise PeerFault(NotifyType.INVALID_SYNTAX, f"a nonce of {len(nonce)} octets is too short for {suite.keyword}")
 
 
 def _derive(sa: IkeSa, suite: IkeSuite, secret: bytes) -> None:
