@@ -58,6 +58,7 @@ SPI = b"\x0a\x0b\x0c\x0d"
 """The ESP SPI of the script."""
 
 Clear = tuple[int, bytes]
+NONE: Clear = (0, b"")
 Part = tuple[int, bytes, int]
 """A payload by hand: type, body, octet of the critical bit."""
 
@@ -101,6 +102,10 @@ class Script:
         self._protector: Protector | None = None
         self.next_id = 0
         self.inbox: list[bytes] = []
+        self.heard: tuple[Payload, ...] = ()
+        """Of the initiator's first message."""
+        self.shared = b""
+        """g^ir."""
         world.attach(address, self)
 
     # The network.
@@ -145,7 +150,7 @@ class Script:
         return self.protector.seal(self.header(exchange, message_id, response=response), tuple(payloads))
 
     def sealed_raw(
-        self, exchange: int, first: int, data: bytes, message_id: int, *, response: bool = False, clear: Clear = (0, b"")
+        self, exchange: int, first: int, data: bytes, message_id: int, *, response: bool = False, clear: Clear = NONE
     ) -> bytes:
         """``clear``: first type and octets of a chain in clear before SK."""
         header = self.header(exchange, message_id, response=response)
@@ -196,16 +201,16 @@ class Script:
         self._derive(answer.proposals, self.offer.finish(ke.data))
         self.next_id = 1
 
-    def hear(self, request: bytes) -> list[Payload]:
+    def hear(self, request: bytes, allowed: tuple[Proposal, ...] = IKE) -> list[Payload]:
         """As responder: takes the initiator's request, derives the keys; returns the payloads to answer with."""
         self.peer_init = request
         header = parse_header(request)
-        payloads = parse_payloads(header.next_payload, request[HEADER_LEN:])
+        payloads = self.heard = clear_payloads(request)
         self.spi_i = header.spi_i
         offered = next(one for one in payloads if isinstance(one, SaPayload))
         ke = next(one for one in payloads if isinstance(one, KePayload))
         self.ni = next(one for one in payloads if isinstance(one, NoncePayload)).data
-        choice = choose_ike(offered.proposals, IKE, ALGORITHMS)
+        choice = choose_ike(offered.proposals, allowed, ALGORITHMS)
         assert isinstance(choice, Choice)
         public, secret = ALGORITHMS.key_exchanges[ke.method].answer(ke.data, self.world._random.randbytes)
         self._derive((choice.proposal,), secret)
@@ -222,6 +227,7 @@ class Script:
         choice = choose_ike(tuple(replace(one, number=1) for one in proposals), proposals, ALGORITHMS)
         assert isinstance(choice, Choice)
         self.suite = choice.suite
+        self.shared = secret
         self.keys = derive_ike(self.suite, self.ni, self.nr, self.spi_i, self.spi_r, secret)
         self._protector = Protector(
             self.suite, self.keys, initiator=self.initiator, random=self.world._random.randbytes
@@ -378,3 +384,13 @@ def errors(payloads: Sequence[Payload]) -> list[NotifyType]:
 
 def clear_payloads(message: bytes) -> tuple[Payload, ...]:
     return parse_payloads(parse_header(message).next_payload, message[HEADER_LEN:])
+
+
+def child_request(script: Script) -> list[Payload]:
+    """SA, Ni, TSi, TSr of CREATE_CHILD_SA, as the peer of the node would send it."""
+    found = script.auth_payloads()
+    sa = next(one for one in found if isinstance(one, SaPayload))
+    offered = SaPayload((replace(sa.proposals[0], spi=b"\x11\x12\x13\x14"),))
+    selectors = [one.selectors for one in found if isinstance(one, TsPayload)]
+    mine, theirs = selectors if script.initiator else selectors[::-1]
+    return [offered, NoncePayload(b"m" * 32), TsPayload(True, mine), TsPayload(False, theirs)]
