@@ -6,6 +6,10 @@
  */
 #include "provider.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 /* -------------------------------------------------------------------------------------------- the library's shapes */
 
 enum { GCM_KEY_SIZE = 4096, GCM_CONTEXT_SIZE = 256 }; /* 1008 and 96 octets in 1.3 */
@@ -201,7 +205,8 @@ static int mb_has(size_t set) {
   int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
   int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-  int vaes = avx512 && __builtin_cpu_supports("vaes") && __builtin_cpu_supports("vpclmulqdq");
+  unsigned a = 0, b = 0, c = 0, d = 0; /* leaf 7: VAES is bit 9 of c, VPCLMULQDQ bit 10 */
+  int vaes = avx512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c >> 9 & 3) == 3;
   const int has[] = {vaes, avx512, avx2, __builtin_cpu_supports("avx"), 1};
   return aes && has[set];
 #else

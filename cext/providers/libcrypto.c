@@ -6,6 +6,10 @@
  */
 #include "libcrypto_bind.h"
 
+#ifndef FYNX_EVP_ONLY
+#define FYNX_EVP_ONLY 0 /* a test builds with 1, to see that EVP alone serves */
+#endif
+
 enum { SEAL = 1, OPEN = 2 };
 enum { MAX_KEY = 32, MAX_HASH = 64, MAX_HASH_BLOCK = 128, SHA_STATE = 256 }; /* a SHA512_CTX has 216 */
 
@@ -281,7 +285,7 @@ static void lc_offer(const struct lc_cipher *cipher, const struct lc_hash *hash)
 /* Each cipher by the dispatch table where that agrees with EVP, else by EVP; returns how many went the fast way. */
 static int lc_choose(void) {
   int no_cache = 0, fast = 0;
-  void *provider = OSSL_PROVIDER_load(NULL, "default");
+  void *provider = FYNX_EVP_ONLY ? NULL : OSSL_PROVIDER_load(NULL, "default");
   const struct ossl_algorithm *algorithms =
       provider == NULL ? NULL : OSSL_PROVIDER_query_operation(provider, OP_CIPHER, &no_cache);
   for (size_t i = 0; i < sizeof ciphers / sizeof *ciphers; i++) {
@@ -290,6 +294,7 @@ static int lc_choose(void) {
       if (!lc_bind_evp(&ciphers[i])) continue;
       void *origin = algorithms == NULL ? NULL : OSSL_PROVIDER_get0_provider_ctx(provider);
       if (lc_bind_dispatch(&direct, algorithms, origin) && lc_agree(&direct, &ciphers[i])) {
+        EVP_CIPHER_free(ciphers[i].origin);
         ciphers[i] = direct;
         fast++;
       }

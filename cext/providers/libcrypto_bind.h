@@ -38,6 +38,7 @@ enum { F_NEWCTX = 1, F_EINIT = 2, F_DINIT = 3, F_UPDATE = 4, F_FINAL = 5, F_FREE
   X(const struct ossl_algorithm *, OSSL_PROVIDER_query_operation, (const void *, int, int *))                   \
   X(void *, OSSL_PROVIDER_get0_provider_ctx, (const void *))                                                    \
   X(void *, EVP_CIPHER_fetch, (void *, const char *, const char *))                                             \
+  X(void, EVP_CIPHER_free, (void *))                                                                            \
   X(void *, EVP_CIPHER_CTX_new, (void))                                                                         \
   X(void, EVP_CIPHER_CTX_free, (void *))                                                                        \
   X(int, EVP_CipherInit_ex2, (void *, const void *, const uint8_t *, const uint8_t *, int, const struct ossl_param *)) \
