@@ -46,8 +46,8 @@ def run() -> Result:
 def measure(result: Result, case: str, kinds: dict[tuple[str, str], Measure], versions: dict[str, str]) -> None:
     found: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}
     for _ in range(RUNS):
-        for kind, one in kinds.items():
-            found[kind].append(one())
+        for which, one in kinds.items():
+            found[which].append(one())
     slow = found["python", "cryptography"]
     for (kind, system), values in found.items():
         result.add(f"{case}-{kind}", system, versions.get(system, ""), values, "packets/s")

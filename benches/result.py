@@ -35,8 +35,8 @@ class Result:
     ratios: dict[str, float] = field(default_factory=dict)
 
     def add(self, case: str, system: str, version: str, values: Sequence[float], unit: str) -> None:
-        rounded = [significant(value) for value in (median(values), min(values), max(values))]
-        self.rows.append(Row(case, system, version, *rounded, unit))
+        middle, low, high = (significant(value) for value in (median(values), min(values), max(values)))
+        self.rows.append(Row(case, system, version, middle, low, high, unit))
 
     def ratio(self, name: str, ours: Sequence[float], theirs: Sequence[float]) -> None:
         """The median of the ratios of each round, since a shared machine drifts between rounds."""
