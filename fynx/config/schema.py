@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, TypeAdapter
 
 from fynx.config.markers import ChoiceOf, OneOrMany
-from fynx.config.model import Config
+from fynx.config.model import Config, Host
 from fynx.config.sections import Sections
 from fynx.kernel.registry import Registry
 from fynx.plugin.auth import Secret
@@ -85,13 +85,13 @@ class _Schema:
         return schema
 
     def _reference(self, model: type) -> Schema:
-        name = model.__name__
+        ours = model.__module__ == Config.__module__
+        name = model.__name__ if ours else f"{model.__module__}.{model.__qualname__}"
         if name not in self.definitions:
             self.definitions[name] = {}
-            path = "host" if name == "Host" else None
             self.definitions[name] = self.record(model)
-            if path:
-                extras = self._sections.extras[path].items()
+            if model is Host:
+                extras = self._sections.extras["host"].items()
                 self.definitions[name]["properties"] |= {key: self.of(kind) for key, (_, kind) in extras}
         return {"$ref": f"#/$defs/{name}"}
 

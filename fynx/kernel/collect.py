@@ -57,11 +57,22 @@ def collect(manager: pluggy.PluginManager, plugins: Sequence[Loaded]) -> Registr
 def _hooks(manager: pluggy.PluginManager, one: Loaded) -> Mapping[str, Callable[..., object]]:
     """The plugin's own implementations by hook name: called one by one, so that each failure has a culprit."""
     return {
-        caller.name: impl.function
+        caller.name: _accepting(impl, caller.spec.argnames if caller.spec else ())
         for caller in manager.get_hookcallers(one.module) or []
         for impl in caller.get_hookimpls()
         if impl.plugin_name == one.name
     }
+
+
+def _accepting(impl: pluggy.HookImpl, names: Sequence[str]) -> Callable[..., object]:
+    """The implementation behind a function that takes all arguments of the hook: it may have asked for fewer."""
+    function: Callable[..., object] = impl.function
+
+    def call(*values: object) -> object:
+        given = dict(zip(names, values, strict=True))
+        return function(*[given[name] for name in impl.argnames])
+
+    return call
 
 
 def _items(

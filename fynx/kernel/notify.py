@@ -7,9 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from inspect import signature
+from dataclasses import dataclass, field
 
 from fynx.events import Event, PluginFailed
 from fynx.kernel.words import describe
@@ -26,7 +24,7 @@ log = logging.getLogger("fynx.kernel")
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One plugin's implementation of a notification hook."""
+    """One plugin's implementation of a notification hook, taking all arguments of the hook in their order."""
 
     plugin: str
     origin: str
@@ -62,13 +60,10 @@ class Notify:
     def keylog(self, record: KeyRecord, path: str = "") -> None:
         """Hands a key record to every listener; never raises, and never logs what the listener's exception says.
 
-        ``path`` is the configuration's ``host.keylog``; a listener that does not name it is called without it.
+        ``path`` is the configuration's ``host.keylog``.
         """
         for listener in self._keylogs:
-            given = {"record": record, "path": path}
-            wanted = signature(listener.call).parameters
-            call = partial(listener.call, **{name: value for name, value in given.items() if name in wanted})
-            self._guarded(replace(listener, call=call), "fynx_keylog", quiet=True)
+            self._guarded(listener, "fynx_keylog", record, path, quiet=True)
 
     def authorize(self, request: AuthorizeRequest) -> bool:
         """True when no plugin says no. Blocks up to the time-out; exception, time-out and odd answers mean no."""
