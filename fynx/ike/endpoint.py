@@ -19,6 +19,7 @@ from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, Conversation, outer_payloads
 from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, Transmit
 from fynx.ike.exchange import Catalogue
+from fynx.ike.fitting import send
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.sa import IkeSa
 from fynx.ike.snapshot import snapshot
@@ -307,15 +308,12 @@ class Endpoint:
             raise Dropped(Drop.WINDOW, f"message id {header.message_id}, expected {sa.window.expected}")
         if arrival is Arrival.BUSY:
             raise Dropped(Drop.BUSY, "the request is being worked on")
-        sa.window.serving(header.message_id, data)
         self._spawn(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
 
     def _repeat(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
-        """A repeated request gets the same octets again; one that only claims the id has to prove itself first."""
-        if not sa.window.is_same_request(data):
-            self.conversation.opened(sa, header, data)
+        response = self.conversation.repeated(sa, header, data, path)
         self.count("retransmitted_responses")
-        self.effect(Transmit(path, sa.window.cached))
+        send(sa, path, response)
 
     # After the steps.
 
@@ -329,6 +327,8 @@ class Endpoint:
 
     def _completed(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
         sa.busy = False
+        if upkeep.is_incomplete(self, sa, error):
+            return
         if error is not None:
             self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
             upkeep.after_refusal(self, sa)
@@ -340,6 +340,8 @@ class Endpoint:
         upkeep.settle(self, sa)
 
     def _answered(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
+        if upkeep.is_incomplete(self, sa, error):
+            return
         if error is not None:
             sa.window.abandon()
             self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))

@@ -64,6 +64,10 @@ class PeerPolicy:
     keepalive_s: float = 20.0
     retransmission: Retransmission = Retransmission()
     childless: bool = False
+    fragmentation: bool = True
+    """Take and send messages in fragments (RFC 7383)."""
+    fragment_size: int = 1280
+    """Octets of the largest IP datagram that carries a fragment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Timer(IntEnum):
     LIVENESS = 3
     KEEPALIVE = 4
     HINTED = 5
+    FRAGMENTS = 6
 
 
 Key = tuple[Timer, int]

@@ -74,6 +74,8 @@ class _Peer:
             keepalive_s=peer.keepalive_s,
             retransmission=_retransmission(peer),
             childless=peer.childless,
+            fragmentation=peer.fragmentation,
+            fragment_size=peer.fragment_size,
         )
 
     def _child(self, name: str, child: Child) -> ChildPolicy:

@@ -9,6 +9,7 @@ from fynx.ike.sa import IkeSa
 from fynx.ike.tasks.auth import AuthTask
 from fynx.ike.tasks.child import ChildTask
 from fynx.ike.tasks.delete import DeleteTask, NotifyTask
+from fynx.ike.tasks.fragmentation import FragmentationTask
 from fynx.ike.tasks.init import InitTask
 from fynx.ike.tasks.natd import NatDetectionTask
 from fynx.plugin.extension import ExchangeSpec, Extension, SaView, Task, TaskSpec
@@ -23,6 +24,10 @@ def _init(view: SaView, _: _Options) -> Task:
 
 def _natd(view: SaView, _: _Options) -> Task:
     return NatDetectionTask(cast("IkeSa", view))
+
+
+def _fragmentation(view: SaView, _: _Options) -> Task:
+    return FragmentationTask(cast("IkeSa", view))
 
 
 def _auth(view: SaView, _: _Options) -> Task:
@@ -62,6 +67,7 @@ CORE = Extension(
     tasks=(
         TaskSpec("init", ExchangeType.IKE_SA_INIT, 100, _init),
         TaskSpec("natd", ExchangeType.IKE_SA_INIT, 200, _natd),
+        TaskSpec("fragmentation", ExchangeType.IKE_SA_INIT, 300, _fragmentation),
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
         TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),
         TaskSpec("child", ExchangeType.CREATE_CHILD_SA, 600, _next_child),
