@@ -17,7 +17,7 @@ from fynx.events import Event, HandshakeStarted, PacketRefused, PluginFailed
 from fynx.ike import commands, upkeep
 from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, Conversation, outer_payloads
-from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, Transmit
+from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, ReleaseSpi, Remove, Transmit
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.sa import IkeSa
@@ -29,6 +29,7 @@ from fynx.plugin.crypto import Algorithms, Random
 from fynx.plugin.dataplane import Expire
 from fynx.plugin.extension import Extension
 from fynx.plugin.transport import Path
+from fynx.plugin.work import InstallChild, ReserveSpi, Work
 from fynx.wire.header import HEADER_LEN, Header, parse_header
 from fynx.wire.iana import NotifyType
 from fynx.wire.message import encode_message, parse_payloads
@@ -60,6 +61,7 @@ class Endpoint:
         self._effects: deque[Effect] = deque()
         self._counters: Counter[str] = Counter()
         self._parked: dict[int, tuple[IkeSa, Running, Callable[[FynxError | None], None]]] = {}
+        self._works: dict[int, Work] = {}
         self._serials, self._tickets, self._handles = count(1), count(1), count(1)
 
     # What the driver calls.
@@ -78,11 +80,17 @@ class Endpoint:
         commands.perform(self, command)
 
     def answer(self, now: float, ticket: int, outcome: object) -> None:
-        """The outcome of an ``Ask``: a value, or an exception instance. Outcomes for SAs that are gone are ignored."""
+        """The outcome of an ``Ask``: a value, or an exception instance. For an SA that is gone it is undone."""
         self.now = now
-        parked = self._parked.pop(ticket, None)
+        parked, work = self._parked.pop(ticket, None), self._works.pop(ticket, None)
         if parked is not None:
             self._step(*parked, outcome)
+            return
+        match work, outcome:
+            case ReserveSpi(), int(spi):
+                self.effect(ReleaseSpi(spi))
+            case InstallChild(child), None:
+                self.effect(Remove(child.handle))
 
     def tick(self, now: float) -> None:
         self.now = now
@@ -362,7 +370,7 @@ class Endpoint:
             self.drop(sa, "an internal error")
         else:
             ticket = next(self._tickets)
-            self._parked[ticket] = (sa, running, finished)
+            self._parked[ticket], self._works[ticket] = (sa, running, finished), work
             self.effect(Ask(ticket, work))
 
     # Refusing.
