@@ -241,6 +241,7 @@ BROKEN = {
     "bad value elsewhere": lambda text: text.replace("mode: tunnel", "mode: tunel"),
     "bad key beside": lambda text: text.replace("{secret: ", "{sekret: 1, secret: "),
     "not a mapping": lambda text: text.replace(f'{{secret: "{CANARY}"}}', f'"{CANARY}"'),
+    "in place of the method": lambda text: text.replace(f'{{psk: {{secret: "{CANARY}"}}}}', f'"{CANARY}"'),
     "a list": lambda text: text.replace(f'"{CANARY}"', f'["{CANARY}"]'),
     "wrong hexadecimal": lambda text: text.replace(f'"{CANARY}"', f'"0x{CANARY}"'),
     "wrong base64": lambda text: text.replace(f'"{CANARY}"', f'"0s{CANARY}!"'),
