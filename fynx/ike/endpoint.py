@@ -16,9 +16,9 @@ from fynx.errors import Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused, PluginFailed
 from fynx.ike import commands, upkeep
 from fynx.ike.admission import Admission, Peers
-from fynx.ike.conversation import AUTH, INIT, NO_SPI, Conversation, outer_payloads
+from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, ReleaseSpi, Remove, Transmit
-from fynx.ike.exchange import Catalogue
+from fynx.ike.exchange import Catalogue, where
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.sa import IkeSa
 from fynx.ike.snapshot import snapshot
@@ -168,8 +168,6 @@ class Endpoint:
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
 
-    # SAs.
-
     def new_initiator(self, policy: PeerPolicy, path: Path, wanted: tuple[str, ...]) -> IkeSa:
         spi_i = self._fresh_spi(self._initiators)
         sa = IkeSa(next(self._serials), "initiator", self, path, spi_i, NO_SPI, (policy,), self.now, wanted=wanted)
@@ -281,7 +279,7 @@ class Endpoint:
             if error is None:
                 upkeep.settle(self, sa)
                 return
-            if isinstance(error, PeerFault) and error.notify not in _SILENT:
+            if isinstance(error, PeerFault) and error.notify not in SILENT:
                 self._reply_in_clear(header, path, NotifyPayload(error.notify, error.data))
             else:
                 reason = error.reason if isinstance(error, Dropped) else Drop.SYNTAX
@@ -366,7 +364,7 @@ class Endpoint:
         except FynxError as error:
             finished(error)
         except Exception as bug:
-            self.emit(PluginFailed(sa.peer, "core", "exchange", f"{type(bug).__name__} at {_where(bug)}"))
+            self.emit(PluginFailed(sa.peer, "core", "exchange", f"{type(bug).__name__} at {where(bug)}"))
             self.drop(sa, "an internal error")
         else:
             ticket = next(self._tickets)
@@ -399,15 +397,3 @@ class Endpoint:
             self.count(f"drop_{Drop.RATE_LIMITED.value}")
             return
         self.effect(Transmit(path, data))
-
-
-_SILENT = (NotifyType.INVALID_SYNTAX, NotifyType.AUTHENTICATION_FAILED)
-"""Faults of a first message that are dropped: nobody has proved anything yet (section 2.21.1)."""
-
-
-def _where(bug: Exception) -> str:
-    """The innermost line of our own code, without any value of it."""
-    frame = bug.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "unknown"
