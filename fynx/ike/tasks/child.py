@@ -71,6 +71,8 @@ class ChildTask:
         try:
             yield from self._complete(message)
         except FynxError as error:
+            if maybe(message, SaPayload) is not None:  # the peer has made it: take it back
+                self.sa.start(ExchangeType.INFORMATIONAL, delete_spi=self.spi_in)
             self.sa.release(self.spi_in)
             self._refused(error)
 
@@ -86,13 +88,7 @@ class ChildTask:
         remote = _selectors(one(message, TsPayload, initiator=False))
         if not local or not remote or not subset(local, policy.local) or not subset(remote, policy.remote):
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the peer answered selectors wider than we offered")
-        try:
-            yield from self._install(policy, choice, local, remote)
-        except FynxError as error:
-            # The peer has installed it already: take it back.
-            spi = choice.proposal.spi
-            self.sa.start(ExchangeType.INFORMATIONAL, delete_spi=self.spi_in, peer_spi=int.from_bytes(spi, "big"))
-            raise error
+        yield from self._install(policy, choice, local, remote)
 
     def _refused(self, error: FynxError) -> None:
         name = name_of(NotifyType, error.notify) if isinstance(error, PeerFault) else "refused"
