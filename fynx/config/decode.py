@@ -53,6 +53,7 @@ class Decoder:
     def __init__(self, rules: Rules, problems: Problems) -> None:
         self._rules, self._problems = rules, problems
         self._adapters: dict[Any, TypeAdapter[Any]] = {}
+        self._annotations: dict[type, dict[str, Any]] = {}
         self.places: dict[str, tuple[int, int]] = {}
 
     def value(self, node: Node, kind: Any, path: str, marks: tuple[object, ...] = ()) -> Any:
@@ -86,7 +87,7 @@ class Decoder:
             return self._bad("keys and values belong here", path, node.mark, "write it as KEY: VALUE lines")
         known = {one.name: one for one in fields(model) if one.init and not one.metadata.get("internal")}
         self._further(node, path, known)
-        hints = get_type_hints(model, include_extras=True)
+        hints = self._hints(model)
         values = {name: self._field(node, one, hints[name], path) for name, one in known.items()}
         if any(value is BAD for value in values.values()):
             return BAD
@@ -100,12 +101,28 @@ class Decoder:
         if one.default is MISSING and one.default_factory is MISSING:
             example = one.metadata.get("example", f"{one.name}: …")
             return self._bad(f"{one.name} is missing", inner, table.mark, example)
-        default = one.default_factory() if one.default_factory is not MISSING else one.default
+        default: Any = one.default_factory() if one.default_factory is not MISSING else one.default
         if get_origin(hint) is Annotated and any(isinstance(mark, ChoiceOf) for mark in get_args(hint)[1:]):
             return self.value(Scalar(table.mark, default.name), hint, inner)
         if is_dataclass(hint):
             return self.value(Table(table.mark), hint, inner)
-        return default
+        marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        trimming = [mark for mark in marks if isinstance(mark, Check) and mark.trim]
+        return self._trimmed(default, trimming[0], inner, table.mark) if trimming else default
+
+    def _trimmed(self, default: tuple[str, ...], check: Check, path: str, mark: Mark) -> Any:
+        kept = tuple(text for text in default if self._passes(text, check))
+        if kept:
+            return kept
+        what = f"no default of {path.rpartition('.')[2]} can be made of the loaded algorithms: {', '.join(default)}"
+        return self._bad(what, path, mark, "write proposals of the words that fynx algorithms lists, or add plugins")
+
+    def _passes(self, text: str, check: Check) -> bool:
+        try:
+            self._rules.checks[check.name](text)
+        except ValueError:
+            return False
+        return True
 
     def _further(self, table: Table, path: str, known: Mapping[str, object]) -> None:
         """Keys beside the record's own: sections of plugins, or mistakes."""
@@ -239,6 +256,11 @@ class Decoder:
                 except ValueError as error:
                     return self._bad(str(error), path, mark, getattr(error, "remedy", ""))
         return value
+
+    def _hints(self, model: type) -> dict[str, Any]:
+        if model not in self._annotations:
+            self._annotations[model] = get_type_hints(model, include_extras=True)
+        return self._annotations[model]
 
     def _adapter(self, kind: Any) -> TypeAdapter[Any]:
         if kind not in self._adapters:

@@ -59,6 +59,26 @@ host: {plane: inproc}
     assert config.peers["hq"].liveness_s == 30.0
 
 
+def test_defaults_are_those_that_the_loaded_algorithms_allow() -> None:
+    text = changed("    ike:    [aes256gcm16-prfsha384-x25519, aes128gcm16-prfsha256-ecp256]\n", "")
+    for plugin in ("x25519", "chacha20poly1305"):
+        text = text.replace(f"{plugin}, ", "")
+    text = text.replace("esp: [aes256gcm16], ", "")
+    peer = load(text, environment={"HQ_PSK": SECRET}).peers["hq"]
+    assert peer.ike == ("aes128gcm16-prfsha256-ecp256", "aes128gcm16-prfsha256-modp2048")
+    assert peer.children["lan"].esp == ("aes128gcm16", "aes256gcm16")
+
+
+def test_when_no_default_is_possible_proposals_must_be_written() -> None:
+    text = GOOD.replace("aes_gcm, ", "").replace("aes256gcm16-prfsha384-x25519, aes128gcm16-", "aes256-sha256-")
+    text = text.replace("esp: [aes256gcm16], ", "").replace("chacha20poly1305, ", "")
+    with pytest.raises(ConfigError) as caught:
+        load(text, environment={"HQ_PSK": SECRET})
+    (problem,) = caught.value.problems
+    assert problem.path == "peers.hq.children.lan.esp"
+    assert "no default of esp can be made of the loaded algorithms" in problem.what
+
+
 def test_one_value_may_stand_for_a_list_of_one() -> None:
     assert loaded(changed("[aes256gcm16]", "aes256gcm16")).peers["hq"].children["lan"].esp == ("aes256gcm16",)
 
