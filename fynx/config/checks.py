@@ -8,7 +8,7 @@ from fynx.config.address import ANY, local_address, remote_network, selector
 from fynx.config.decode import NAME
 from fynx.config.model import Child, Peer
 from fynx.config.problems import Problems, Wrong
-from fynx.config.proposal import parse_esp, parse_ike
+from fynx.config.proposal import parse_esp, parse_ike, remembering
 from fynx.config.tree import Mark
 from fynx.kernel.registry import Registry
 from fynx.kernel.words import did_you_mean
@@ -27,8 +27,8 @@ def text_checks(registry: Registry) -> Mapping[str, Callable[[str], object]]:
         "selector": selector,
         "identity": _identity,
         "remote_id": lambda text: None if text == ANY else _identity(text),
-        "ike": lambda text: parse_ike(text, registry.algorithms),
-        "esp": lambda text: parse_esp(text, registry.algorithms),
+        "ike": remembering(parse_ike, registry.algorithms),
+        "esp": remembering(parse_esp, registry.algorithms),
         "provider": lambda text: _provider(text, registry),
         "name": _name,
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
@@ -14,7 +14,7 @@ from fynx.config.markers import Check, ChoiceOf, Names, OneOrMany
 from fynx.config.problems import Problems, Wrong
 from fynx.config.tree import Broken, Mark, Node, Scalar, Sequence, Table, plain
 from fynx.config.words import MEANT, unknown_key
-from fynx.errors import ConfigError, PluginError
+from fynx.errors import ConfigError
 from fynx.plugin.auth import Secret
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
@@ -53,6 +53,7 @@ class Decoder:
     def __init__(self, rules: Rules, problems: Problems) -> None:
         self._rules, self._problems = rules, problems
         self._adapters: dict[Any, TypeAdapter[Any]] = {}
+        self._annotations: dict[type, dict[str, Any]] = {}
         self.places: dict[str, tuple[int, int]] = {}
 
     def value(self, node: Node, kind: Any, path: str, marks: tuple[object, ...] = ()) -> Any:
@@ -86,7 +87,7 @@ class Decoder:
             return self._bad("keys and values belong here", path, node.mark, "write it as KEY: VALUE lines")
         known = {one.name: one for one in fields(model) if one.init and not one.metadata.get("internal")}
         self._further(node, path, known)
-        hints = get_type_hints(model, include_extras=True)
+        hints = self._hints(model)
         values = {name: self._field(node, one, hints[name], path) for name, one in known.items()}
         if any(value is BAD for value in values.values()):
             return BAD
@@ -100,12 +101,28 @@ class Decoder:
         if one.default is MISSING and one.default_factory is MISSING:
             example = one.metadata.get("example", f"{one.name}: …")
             return self._bad(f"{one.name} is missing", inner, table.mark, example)
-        default = one.default_factory() if one.default_factory is not MISSING else one.default
+        default: Any = one.default_factory() if one.default_factory is not MISSING else one.default
         if get_origin(hint) is Annotated and any(isinstance(mark, ChoiceOf) for mark in get_args(hint)[1:]):
             return self.value(Scalar(table.mark, default.name), hint, inner)
         if is_dataclass(hint):
             return self.value(Table(table.mark), hint, inner)
-        return default
+        marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        trimming = [mark for mark in marks if isinstance(mark, Check) and mark.trim]
+        return self._trimmed(default, trimming[0], inner, table.mark) if trimming else default
+
+    def _trimmed(self, default: tuple[str, ...], check: Check, path: str, mark: Mark) -> Any:
+        kept = tuple(text for text in default if self._passes(text, check))
+        if kept:
+            return kept
+        what = f"no default of {path.rpartition('.')[2]} can be made of the loaded algorithms: {', '.join(default)}"
+        return self._bad(what, path, mark, "write proposals of the words that fynx algorithms lists, or add plugins")
+
+    def _passes(self, text: str, check: Check) -> bool:
+        try:
+            self._rules.checks[check.name](text)
+        except ValueError:
+            return False
+        return True
 
     def _further(self, table: Table, path: str, known: Mapping[str, object]) -> None:
         """Keys beside the record's own: sections of plugins, or mistakes."""
@@ -176,7 +193,8 @@ class Decoder:
         return BAD if any(value is BAD for value in values.values()) else types.MappingProxyType(values)
 
     def _choice(self, node: Node, kind: str, path: str) -> Any:
-        if isinstance(node, Scalar) and isinstance(node.value, str):
+        # Not for auth: the text there would be a secret in the wrong place, and must not be shown as a name.
+        if isinstance(node, Scalar) and isinstance(node.value, str) and kind != "auth":
             node = Table(node.mark, {node.value: Table(node.mark)}, {node.value: node.mark})
         if not isinstance(node, Table) or len(node.entries) != 1:
             return self._bad(f"exactly one {kind} belongs here", path, node.mark, f"write it as {_SAMPLES[kind]}")
@@ -215,6 +233,10 @@ class Decoder:
         faults: dict[tuple[Mark, str], list[str]] = {}
         try:
             value = self._adapter(kind).validate_python(plain(node))
+        except PydanticUserError:
+            return self._bad(
+                f"the plugin's section has a type that cannot be read here: {kind!r}"[:256], path, node.mark
+            )
         except ValidationError as error:
             # Only types and expectations are read from it: its text would show the value.
             for one in error.errors(include_url=False, include_input=False, include_context=True):
@@ -235,12 +257,14 @@ class Decoder:
                     return self._bad(str(error), path, mark, getattr(error, "remedy", ""))
         return value
 
+    def _hints(self, model: type) -> dict[str, Any]:
+        if model not in self._annotations:
+            self._annotations[model] = get_type_hints(model, include_extras=True)
+        return self._annotations[model]
+
     def _adapter(self, kind: Any) -> TypeAdapter[Any]:
         if kind not in self._adapters:
-            try:
-                self._adapters[kind] = TypeAdapter(kind, config=_STRICT)
-            except PydanticUserError as error:
-                raise PluginError("?", f"a section has a field of type {kind!r}: {error.message}") from None
+            self._adapters[kind] = TypeAdapter(kind, config=_STRICT)
         return self._adapters[kind]
 
     def _bad(self, what: str, path: str, mark: Mark, remedy: str = "") -> Bad:
@@ -274,9 +298,3 @@ def _descend(node: Node, path: str, steps: tuple[int | str, ...]) -> tuple[Mark,
         elif isinstance(node, Table) and step in node.entries:
             node, path = node.entries[str(step)], f"{path}.{step}"
     return node.mark, path
-
-
-def literal_words(kind: Any) -> Iterator[str]:
-    """The words of a Literal, for completion and tests."""
-    if get_origin(kind) is Literal:
-        yield from (str(word) for word in get_args(kind))

@@ -14,9 +14,13 @@ class ChoiceOf:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Each text in the field must pass the checker of this name."""
+    """Each text in the field must pass the checker of this name.
+
+    ``trim``: of the default, only what passes is kept, and something must be: it depends on the loaded plugins.
+    """
 
     name: str
+    trim: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class Child:
     """Networks on our side, each with an optional ``[protocol/port]``: ``10.1.0.0/16``, ``10.1.0.5[tcp/443]``."""
     remote: Selectors = field(metadata={"example": "remote: [10.0.0.0/8]"})
     """Networks on the peer's side."""
-    esp: Annotated[tuple[str, ...], OneOrMany(), Check("esp")] = ESP
+    esp: Annotated[tuple[str, ...], OneOrMany(), Check("esp", trim=True)] = ESP
     """Proposals in order of preference, such as ``aes256gcm16`` or ``aes256-sha256``."""
     mode: Literal["tunnel", "transport"] = "tunnel"
     start: Start | None = None
@@ -123,7 +123,7 @@ class Peer:
     local: Local = field(metadata={"example": "local: {id: …, auth: …}"})
     children: Annotated[Mapping[str, Child], Names()] = field(default_factory=dict)
     """Child SAs by name."""
-    ike: Annotated[tuple[str, ...], OneOrMany(), Check("ike")] = IKE
+    ike: Annotated[tuple[str, ...], OneOrMany(), Check("ike", trim=True)] = IKE
     """Proposals in order of preference, such as ``aes256gcm16-prfsha384-x25519``."""
     start: Start | None = None
     """``none``, ``initiate`` or ``trap``; ``initiate`` when not given, ``none`` for address ``any``."""

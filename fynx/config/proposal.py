@@ -5,7 +5,7 @@ Words of one kind are alternatives: ``aes256gcm16-aes128gcm16-prfsha384-x25519-e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fynx.config.problems import Wrong
@@ -15,7 +15,7 @@ from fynx.wire.iana import Esn, Protocol, TransformType
 from fynx.wire.proposal import Proposal, Transform, transform
 
 _ESN_WORDS = {"esn": Esn.ESN, "noesn": Esn.NO_ESN}
-_ORDER = (TransformType.ENCR, TransformType.PRF, TransformType.INTEG, TransformType.KE, TransformType.ESN)
+_ORDER = (TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE, TransformType.ESN)
 _NOUNS = {
     TransformType.ENCR: "encryption",
     TransformType.PRF: "PRF",
@@ -51,6 +51,18 @@ def parse_esp(text: str, algorithms: Algorithms) -> Proposal:
     if not _of(words, TransformType.ESN):
         words = (*words, _Word("noesn", transform(TransformType.ESN, Esn.NO_ESN)))
     return _proposal(words, Protocol.ESP)
+
+
+def remembering(parse: Callable[[str, Algorithms], Proposal], algorithms: Algorithms) -> Callable[[str], Proposal]:
+    """``parse`` for one set of algorithms, each text parsed once: thousands of peers say the same."""
+    known: dict[str, Proposal] = {}
+
+    def parse_once(text: str) -> Proposal:
+        if text not in known:
+            known[text] = parse(text, algorithms)
+        return known[text]
+
+    return parse_once
 
 
 def show(proposal: Proposal, algorithms: Algorithms) -> str:

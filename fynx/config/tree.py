@@ -69,9 +69,10 @@ def find(node: Node, path: str) -> Node | None:
         return node
     if not isinstance(node, Table):
         return None
-    for key, value in node.entries.items():
-        if path == key or path.startswith(f"{key}."):
-            found = find(value, path[len(key) + 1 :])
-            if found is not None:
-                return found
+    cut = len(path)
+    while cut > 0:  # a key may hold dots: the longest one that fits comes first
+        found = find(node.entries[path[:cut]], path[cut + 1 :]) if path[:cut] in node.entries else None
+        if found is not None:
+            return found
+        cut = path.rfind(".", 0, cut)
     return None

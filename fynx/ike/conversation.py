@@ -28,6 +28,8 @@ INIT, AUTH = ExchangeType.IKE_SA_INIT, ExchangeType.IKE_AUTH
 PATIENT_REPEATS = 2
 """How often a response is repeated as it was, before it goes out in smaller fragments (RFC 7383 section 2.4)."""
 FATAL = (NotifyType.INVALID_SYNTAX, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, NotifyType.AUTHENTICATION_FAILED)
+SILENT = (NotifyType.INVALID_SYNTAX, NotifyType.AUTHENTICATION_FAILED)
+"""Faults of a first message that are dropped: nobody has proved anything yet (section 2.21.1)."""
 
 
 class Conversation:
@@ -174,8 +176,8 @@ class Conversation:
             self._unsealed(sa, header, data, again=True)
         if path.remote != sa.path.remote and len(window.cached.datagrams) > 1:
             raise Dropped(Drop.FRAGMENT, "a long response does not go to an address that proved nothing")
-        window.repeats += 1
-        if window.repeats >= PATIENT_REPEATS:
+        window.asked_again += 1
+        if window.asked_again >= PATIENT_REPEATS:
             window.cached = shrunk(sa, window.cached, path) or window.cached
         return window.cached
 

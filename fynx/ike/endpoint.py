@@ -16,9 +16,9 @@ from fynx.errors import Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused, PluginFailed
 from fynx.ike import commands, upkeep
 from fynx.ike.admission import Admission, Peers
-from fynx.ike.conversation import AUTH, INIT, NO_SPI, Conversation, outer_payloads
-from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, Transmit
-from fynx.ike.exchange import Catalogue
+from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
+from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, ReleaseSpi, Remove, Transmit
+from fynx.ike.exchange import Catalogue, where
 from fynx.ike.fitting import send
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.sa import IkeSa
@@ -30,6 +30,7 @@ from fynx.plugin.crypto import Algorithms, Random
 from fynx.plugin.dataplane import Expire
 from fynx.plugin.extension import Extension
 from fynx.plugin.transport import Path
+from fynx.plugin.work import InstallChild, ReserveSpi, Work
 from fynx.wire.header import HEADER_LEN, Header, parse_header
 from fynx.wire.iana import NotifyType
 from fynx.wire.message import encode_message, parse_payloads
@@ -61,6 +62,7 @@ class Endpoint:
         self._effects: deque[Effect] = deque()
         self._counters: Counter[str] = Counter()
         self._parked: dict[int, tuple[IkeSa, Running, Callable[[FynxError | None], None]]] = {}
+        self._works: dict[int, Work] = {}
         self._serials, self._tickets, self._handles = count(1), count(1), count(1)
 
     # What the driver calls.
@@ -79,11 +81,17 @@ class Endpoint:
         commands.perform(self, command)
 
     def answer(self, now: float, ticket: int, outcome: object) -> None:
-        """The outcome of an ``Ask``: a value, or an exception instance. Outcomes for SAs that are gone are ignored."""
+        """The outcome of an ``Ask``: a value, or an exception instance. For an SA that is gone it is undone."""
         self.now = now
-        parked = self._parked.pop(ticket, None)
+        parked, work = self._parked.pop(ticket, None), self._works.pop(ticket, None)
         if parked is not None:
             self._step(*parked, outcome)
+            return
+        match work, outcome:
+            case ReserveSpi(), int(spi):
+                self.effect(ReleaseSpi(spi))
+            case InstallChild(child), None:
+                self.effect(Remove(child.handle))
 
     def tick(self, now: float) -> None:
         self.now = now
@@ -160,8 +168,6 @@ class Endpoint:
             self._parked.pop(ticket)[1].close()
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
-
-    # SAs.
 
     def new_initiator(self, policy: PeerPolicy, path: Path, wanted: tuple[str, ...]) -> IkeSa:
         spi_i = self._fresh_spi(self._initiators)
@@ -274,7 +280,7 @@ class Endpoint:
             if error is None:
                 upkeep.settle(self, sa)
                 return
-            if isinstance(error, PeerFault) and error.notify not in _SILENT:
+            if isinstance(error, PeerFault) and error.notify not in SILENT:
                 self._reply_in_clear(header, path, NotifyPayload(error.notify, error.data))
             else:
                 reason = error.reason if isinstance(error, Dropped) else Drop.SYNTAX
@@ -298,13 +304,14 @@ class Endpoint:
 
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         arrival = sa.window.arrival(header.message_id)
-        if arrival is Arrival.REPEAT:  # also of the IKE_AUTH that established the SA
+        if arrival is Arrival.REPEAT and sa.window.repeats(header.exchange):  # also the IKE_AUTH that established it
             self._repeat(sa, header, path, data)
             return
         spec = self.catalogue.exchanges[header.exchange]
-        if spec.before_auth is (sa.established or sa.state is IkeState.DELETING):
+        stands = sa.established or sa.state is IkeState.DELETING
+        if not (stands if not spec.before_auth else not stands and not sa.initiator):
             raise Dropped(Drop.EXCHANGE, f"{spec.name} does not fit state {sa.state.value}")
-        if arrival is Arrival.OUTSIDE:
+        if arrival in (Arrival.OUTSIDE, Arrival.REPEAT):
             raise Dropped(Drop.WINDOW, f"message id {header.message_id}, expected {sa.window.expected}")
         if arrival is Arrival.BUSY:
             raise Dropped(Drop.BUSY, "the request is being worked on")
@@ -360,11 +367,11 @@ class Endpoint:
         except FynxError as error:
             finished(error)
         except Exception as bug:
-            self.emit(PluginFailed(sa.peer, "core", "exchange", f"{type(bug).__name__} at {_where(bug)}"))
+            self.emit(PluginFailed(sa.peer, "core", "exchange", f"{type(bug).__name__} at {where(bug)}"))
             self.drop(sa, "an internal error")
         else:
             ticket = next(self._tickets)
-            self._parked[ticket] = (sa, running, finished)
+            self._parked[ticket], self._works[ticket] = (sa, running, finished), work
             self.effect(Ask(ticket, work))
 
     # Refusing.
@@ -393,15 +400,3 @@ class Endpoint:
             self.count(f"drop_{Drop.RATE_LIMITED.value}")
             return
         self.effect(Transmit(path, data))
-
-
-_SILENT = (NotifyType.INVALID_SYNTAX, NotifyType.AUTHENTICATION_FAILED)
-"""Faults of a first message that are dropped: nobody has proved anything yet (section 2.21.1)."""
-
-
-def _where(bug: Exception) -> str:
-    """The innermost line of our own code, without any value of it."""
-    frame = bug.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "unknown"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from fynx.errors import StateError
 from fynx.events import Event, IkeStateChanged
 from fynx.ike.child import ChildSa
-from fynx.ike.effects import Effect, Emit
+from fynx.ike.effects import Effect, Emit, ReleaseSpi
 from fynx.ike.fitting import Fragmenting
 from fynx.ike.keymat import IkeKeys
 from fynx.ike.natd import NatStatus
@@ -109,6 +109,8 @@ class IkeSa:
     local_id: Identity | None = None
     remote_id: Identity | None = None
     children: dict[int, ChildSa] = field(default_factory=dict)
+    reserved: dict[int, None] = field(default_factory=dict)
+    """ESP SPIs that the plane keeps for children under way."""
     wanted: tuple[str, ...] = ()
     established_at: float | None = None
     heard_at: float = 0.0
@@ -157,6 +159,12 @@ class IkeSa:
     def start(self, exchange: int, **options: object) -> None:
         """Queues an exchange; it goes out when the window is free (section 2.3)."""
         self.queue.append((exchange, options))
+
+    def release(self, spi: int) -> None:
+        """Gives back an SPI for which no child was made; once."""
+        if spi in self.reserved:
+            del self.reserved[spi]
+            self.services.effect(ReleaseSpi(spi))
 
     def child_of(self, name: str) -> ChildSa | None:
         return next((child for child in self.children.values() if child.name == name and child.alive), None)

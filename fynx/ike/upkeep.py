@@ -88,6 +88,8 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     for child in list(sa.children.values()):
         endpoint.handles.pop(child.handle, None)
         remove_child(sa, child, reason, confirmed=confirmed)
+    for spi in list(sa.reserved):
+        sa.release(spi)
     endpoint.timers.cancel_all(sa.serial)
     endpoint.conversation.fragments.forget(sa.serial)
     key = sa.init.half_open

@@ -10,6 +10,9 @@ from hashlib import sha256
 from fynx.ike.fitting import Message
 from fynx.plugin.transport import Path
 
+EXCHANGE_AT = 18
+"""Octet of the header with the exchange type."""
+
 
 class Arrival(Enum):
     """What a request's message id means."""
@@ -44,8 +47,8 @@ class Window:
         self._serving: int | None = None
         self._last_digest = b""
         self._last_response: Message | None = None
-        self.repeats = 0
-        """How often the peer asked again for the last response."""
+        self.asked_again = 0
+        """How often the peer repeated the request of the last response."""
 
     # Our requests.
 
@@ -80,12 +83,16 @@ class Window:
         self._serving = message_id
         self._last_digest = request
 
+    def repeats(self, exchange: int) -> bool:
+        """The request answered last was of this exchange type, which its response carries too (section 3.1)."""
+        return self.cached.datagrams[0][EXCHANGE_AT] == exchange
+
     def is_same_request(self, request: bytes) -> bool:
         return digest(request) == self._last_digest
 
     def responded(self, response: Message) -> None:
         self._last_response = response
-        self.repeats = 0
+        self.asked_again = 0
         self._serving = None
         self.expected += 1
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal, TypeVar
 
 from fynx.config.address import ANY, remote_network, selector
 from fynx.config.model import Child, Choice, Config, Peer, Start
-from fynx.config.proposal import parse_esp, parse_ike
+from fynx.config.proposal import parse_esp, parse_ike, remembering
 from fynx.errors import ConfigError, Problem
 from fynx.ike.policy import AuthPolicy, ChildPolicy, HostPolicy, PeerPolicy, Retransmission
 from fynx.kernel.registry import Registry
 from fynx.plugin.auth import Identity
 from fynx.plugin.dataplane import Policy, Selector
 from fynx.wire.identity import parse_identity
+from fynx.wire.proposal import Proposal
 
 T = TypeVar("T")
 Network = IPv4Network | IPv6Network
@@ -30,8 +32,9 @@ def host_policy(config: Config, registry: Registry, *, resolve: Mapping[str, tup
     Raises ``ConfigError`` for texts that cannot be used, which a configuration from ``fynx.config.load`` does not hold.
     """
     host = config.host
+    ike, esp = remembering(parse_ike, registry.algorithms), remembering(parse_esp, registry.algorithms)
     return HostPolicy(
-        peers=tuple(_Peer(config, registry, resolve, name).policy() for name in config.peers),
+        peers=tuple(_Peer(config, name, resolve, ike, esp).policy() for name in config.peers),
         cookie_threshold=host.cookie_threshold,
         half_open_limit=host.half_open_limit,
         half_open_per_source=host.half_open_per_source,
@@ -48,28 +51,31 @@ def static_policies(config: Config) -> tuple[Policy, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
 class _Peer:
     """One peer's policy in the making; errors carry its place in the file."""
 
-    def __init__(self, config: Config, registry: Registry, resolve: Mapping[str, tuple[str, ...]], name: str) -> None:
-        self._config, self._algorithms, self._resolve, self._name = config, registry.algorithms, resolve, name
-        self._peer = config.peers[name]
+    config: Config
+    name: str
+    resolve: Mapping[str, tuple[str, ...]]
+    ike: Callable[[str], Proposal]
+    esp: Callable[[str], Proposal]
 
     def policy(self) -> PeerPolicy:
-        peer = self._peer
+        peer = self.config.peers[self.name]
         remote_id = None if peer.remote.id == ANY else self._identity(peer.remote.id, "remote.id")
         return PeerPolicy(
-            name=self._name,
-            remote=_networks(peer, self._resolve),
+            name=self.name,
+            remote=_networks(peer, self.resolve),
             local_id=self._identity(peer.local.id, "local.id"),
             remote_id=remote_id,
             local_auth=_auth(peer.local.auth),
             remote_auth=_auth(peer.remote.auth),
-            ike=self._each(peer.ike, "ike", lambda text: parse_ike(text, self._algorithms)),
-            children=tuple(self._child(name, child) for name, child in peer.children.items()),
+            ike=self._each(peer.ike, "ike", self.ike),
+            children=tuple(self._child(peer, name, child) for name, child in peer.children.items()),
             send_idr=peer.send_idr and remote_id is not None,
             unique=peer.unique,
-            encap=peer.encap or _transport_encap(self._config.host.transport),
+            encap=peer.encap or _transport_encap(self.config.host.transport),
             liveness_s=peer.liveness_s,
             keepalive_s=peer.keepalive_s,
             retransmission=_retransmission(peer),
@@ -78,14 +84,14 @@ class _Peer:
             fragment_size=peer.fragment_size,
         )
 
-    def _child(self, name: str, child: Child) -> ChildPolicy:
+    def _child(self, peer: Peer, name: str, child: Child) -> ChildPolicy:
         return ChildPolicy(
             name=name,
             local=self._each(child.local, f"children.{name}.local", selector),
             remote=self._each(child.remote, f"children.{name}.remote", selector),
-            esp=self._each(child.esp, f"children.{name}.esp", lambda text: parse_esp(text, self._algorithms)),
+            esp=self._each(child.esp, f"children.{name}.esp", self.esp),
             mode=child.mode,
-            start=child.start or start_of(self._peer),
+            start=child.start or start_of(peer),
             window=child.window,
         )
 
@@ -99,10 +105,10 @@ class _Peer:
         try:
             return parse(text)
         except ValueError as error:
-            path = f"peers.{self._name}.{key}"
-            line, column = self._config.places.get(path, (1, 1))
+            path = f"peers.{self.name}.{key}"
+            line, column = self.config.places.get(path, (1, 1))
             remedy = str(getattr(error, "remedy", ""))
-            what, file = str(error), self._config.source
+            what, file = str(error), self.config.source
         raise ConfigError((Problem(what, path=path, remedy=remedy, file=file, line=line, column=column),))
 
 

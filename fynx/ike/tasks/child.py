@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
+from typing import Any
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildRefused, ChildUp
 from fynx.ike.child import ChildSa
-from fynx.ike.effects import LogKeys, ReleaseSpi
+from fynx.ike.effects import LogKeys
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.keymat import derive_child
 from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
@@ -21,7 +23,7 @@ from fynx.plugin.dataplane import ChildKeys, ChildSpec, EspSuite, Selector
 from fynx.plugin.extension import Incoming, Outgoing, Running
 from fynx.plugin.keylog import EspKeyRecord
 from fynx.plugin.transport import Path
-from fynx.plugin.work import InstallChild, ReserveSpi
+from fynx.plugin.work import InstallChild, ReserveSpi, Work
 from fynx.wire.iana import ExchangeType, NotifyType, Protocol, name_of
 from fynx.wire.payload import NoncePayload, NotifyPayload, SaPayload, TsPayload
 from fynx.wire.proposal import Proposal
@@ -46,7 +48,7 @@ class ChildTask:
             out.add(*self.answer)
             return
         policy = self._policy()
-        self.spi_in = yield ReserveSpi()
+        self.spi_in = yield from self._reserve()
         self.offered = offer_esp(policy.esp, self.spi_in.to_bytes(4, "big"), initial=True)
         out.add(SaPayload(self.offered))
         if self.exchange == ExchangeType.CREATE_CHILD_SA:
@@ -64,12 +66,14 @@ class ChildTask:
 
     def _finish(self, message: Incoming) -> Running:
         if not self.sa.established:
-            self.sa.services.effect(ReleaseSpi(self.spi_in))
+            self.sa.release(self.spi_in)
             return
         try:
             yield from self._complete(message)
         except FynxError as error:
-            self.sa.services.effect(ReleaseSpi(self.spi_in))
+            if maybe(message, SaPayload) is not None:  # the peer has made it: take it back
+                self.sa.start(ExchangeType.INFORMATIONAL, delete_spi=self.spi_in)
+            self.sa.release(self.spi_in)
             self._refused(error)
 
     def _complete(self, message: Incoming) -> Running:
@@ -84,13 +88,7 @@ class ChildTask:
         remote = _selectors(one(message, TsPayload, initiator=False))
         if not local or not remote or not subset(local, policy.local) or not subset(remote, policy.remote):
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the peer answered selectors wider than we offered")
-        try:
-            yield from self._install(policy, choice, local, remote)
-        except FynxError as error:
-            # The peer has installed it already: take it back.
-            spi = choice.proposal.spi
-            self.sa.start(ExchangeType.INFORMATIONAL, delete_spi=self.spi_in, peer_spi=int.from_bytes(spi, "big"))
-            raise error
+        yield from self._install(policy, choice, local, remote)
 
     def _refused(self, error: FynxError) -> None:
         name = name_of(NotifyType, error.notify) if isinstance(error, PeerFault) else "refused"
@@ -107,8 +105,7 @@ class ChildTask:
         except FynxError as error:
             if isinstance(error, PeerFault) and error.notify in FATAL:
                 raise
-            if self.spi_in:
-                self.sa.services.effect(ReleaseSpi(self.spi_in))
+            self.sa.release(self.spi_in)
             notify_type = error.notify if isinstance(error, PeerFault) else NotifyType.NO_ADDITIONAL_SAS
             data = error.data if isinstance(error, PeerFault) else b""
             self.answer = [NotifyPayload(notify_type, data)]
@@ -128,7 +125,7 @@ class ChildTask:
         tsr = _selectors(one(message, TsPayload, initiator=False))
         policy, choice = self._match(offered, tsi, tsr)
         self.name = policy.name
-        self.spi_in = yield ReserveSpi()
+        self.spi_in = yield from self._reserve()
         local, remote = narrow(tsr, policy.local), narrow(tsi, policy.remote)
         yield from self._install(policy, choice, local, remote)
         self.answer = [SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),))]
@@ -154,6 +151,11 @@ class ChildTask:
         raise PeerFault(NotifyType.NO_PROPOSAL_CHOSEN, refusal.reason)
 
     # Both.
+
+    def _reserve(self) -> Generator[Work, Any, int]:
+        spi: int = yield ReserveSpi()
+        self.sa.reserved[spi] = None
+        return spi
 
     def _policy(self) -> ChildPolicy:
         return next(child for child in self.sa.policy.children if child.name == self.name)
@@ -186,6 +188,7 @@ class ChildTask:
             window=policy.window,
         )
         yield InstallChild(spec)
+        sa.reserved.pop(self.spi_in, None)
         self._log_keys(spec)
         child = ChildSa(policy.name, spec.handle, self.spi_in, spi_out, choice.suite, local, remote, spec.mode)
         child.advance(ChildEvent.INSTALLED)

@@ -37,8 +37,12 @@ class OpenFileStore:
             return None
         except OSError as error:
             raise _refused(path, f"cannot be opened ({error.strerror})", f"ls -l {path}") from error
-        with os.fdopen(fd, "rb") as file:
+        try:
             _check(os.fstat(fd), path)
+        except ConfigError:
+            os.close(fd)
+            raise
+        with os.fdopen(fd, "rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise _refused(path, "is larger than 1 MiB", f"ls -l {path}")

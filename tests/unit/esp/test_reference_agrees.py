@@ -1,4 +1,4 @@
-"""The C plane held against the reference: random packets, good and spoilt, give the same octets and the same counters."""
+"""The C plane held against the reference: random packets, good and spoilt, give equal octets and equal counters."""
 
 from __future__ import annotations
 
