@@ -165,8 +165,8 @@ class Conversation:
         sa.window.responded(response)
         send(sa, path, response)
 
-    def repeated(self, sa: IkeSa, header: Header, data: bytes, path: Path) -> Message:
-        """What a request that was answered gets again, on its first fragment only (RFC 7383 section 2.6.1).
+    def repeat(self, sa: IkeSa, header: Header, data: bytes, path: Path) -> None:
+        """Answers again what was answered, on its first fragment only (RFC 7383 section 2.6.1).
 
         The same octets again prove themselves; others that claim the id have to verify. Who asks again and again may
         not get large datagrams: then it gets smaller ones. Raises ``Dropped``.
@@ -179,7 +179,7 @@ class Conversation:
         window.asked_again += 1
         if window.asked_again >= PATIENT_REPEATS:
             window.cached = shrunk(sa, window.cached, path) or window.cached
-        return window.cached
+        send(sa, path, window.cached)
 
     def opened(self, sa: IkeSa, header: Header, data: bytes) -> Whole:
         """A message that verifies, put together where it came in fragments. Raises ``Incomplete`` when fragments of it

@@ -19,7 +19,6 @@ from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, ReleaseSpi, Remove, Transmit
 from fynx.ike.exchange import Catalogue, where
-from fynx.ike.fitting import send
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.sa import IkeSa
 from fynx.ike.snapshot import snapshot
@@ -305,7 +304,8 @@ class Endpoint:
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         arrival = sa.window.arrival(header.message_id)
         if arrival is Arrival.REPEAT and sa.window.repeats(header.exchange):  # also the IKE_AUTH that established it
-            self._repeat(sa, header, path, data)
+            self.conversation.repeat(sa, header, data, path)
+            self.count("retransmitted_responses")
             return
         spec = self.catalogue.exchanges[header.exchange]
         stands = sa.established or sa.state is IkeState.DELETING
@@ -316,11 +316,6 @@ class Endpoint:
         if arrival is Arrival.BUSY:
             raise Dropped(Drop.BUSY, "the request is being worked on")
         self._spawn(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
-
-    def _repeat(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
-        response = self.conversation.repeated(sa, header, data, path)
-        self.count("retransmitted_responses")
-        send(sa, path, response)
 
     # After the steps.
 

@@ -63,8 +63,9 @@ def protected(sa: IkeSa, header: Header, payloads: tuple[Payload, ...], path: Pa
     draft = Draft(header, *encode_payloads(payloads))
     if not sa.fragmenting.negotiated:
         return Message((sa.protector.seal_raw(header, draft.first, draft.chain),))
-    datagrams = _cut(sa.protector, draft, room(path, _size(sa)))
-    shrinks = sa.protector.sealed_len(len(draft.chain)) > room(path, _floor(sa, path))
+    size, floor = _size(sa), _floor(sa, path)
+    datagrams = cut(sa.protector, draft, room(path, size))
+    shrinks = floor < size and sa.protector.sealed_len(len(draft.chain)) > room(path, floor)
     return Message(datagrams, draft if shrinks else None)
 
 
@@ -73,8 +74,9 @@ def shrunk(sa: IkeSa, message: Message, path: Path) -> Message | None:
     if message.draft is None or sa.protector is None:
         return None
     floor = _floor(sa, path)
-    datagrams = _cut(sa.protector, message.draft, room(path, floor))
-    if len(datagrams) <= len(message.datagrams):  # the receiver tells the sets apart by their totals
+    least = len(message.datagrams) + 1  # the receiver tells the sets apart by their totals
+    datagrams = cut(sa.protector, message.draft, room(path, floor), least)
+    if len(datagrams) < least:
         return None
     sa.fragmenting.size = floor
     return Message(datagrams)
@@ -116,13 +118,14 @@ def _floor(sa: IkeSa, path: Path) -> int:
     return min(_size(sa), IPV6_FLOOR if ":" in path.remote else IPV4_FLOOR)
 
 
-def _cut(protector: Protector, draft: Draft, room: int) -> tuple[bytes, ...]:
-    """One datagram where the message fits, else fragments, each sealed for itself. Never more fragments than a receiver
-    like us takes: rather larger ones."""
+def cut(protector: Protector, draft: Draft, room: int, least: int = 1) -> tuple[bytes, ...]:
+    """One datagram where the message fits, else fragments, each sealed for itself, ``least`` where it is long enough.
+    Never more fragments than a receiver like us takes: rather larger ones."""
     header, first, chain = draft.header, draft.first, draft.chain
     if protector.sealed_len(len(chain)) <= room:
         return (protector.seal_raw(header, first, chain),)
-    step = max(protector.capacity(room), -(-len(chain) // MAX_FRAGMENTS), SMALLEST_CHUNK)
+    step = min(protector.capacity(room), -(-len(chain) // least))
+    step = max(step, -(-len(chain) // MAX_FRAGMENTS), SMALLEST_CHUNK)
     chunks = [chain[at : at + step] for at in range(0, len(chain), step)] or [chain]
     total = len(chunks)
     return tuple(

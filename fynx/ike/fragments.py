@@ -18,8 +18,11 @@ MAX_MESSAGE = 65536
 MAX_SETS = 4
 """Incomplete messages of one SA; its window needs fewer."""
 PATIENCE_S = 30.0
+"""How long a request may stay as it is without another of its fragments."""
+RESPONSE_PATIENCE_S = 180.0
+"""The same of a response. We asked for it, and it comes again only as often as we ask: ever more seldom."""
 BUDGET = 16 * 1024 * 1024
-"""Octets kept in a whole endpoint, with what each set and fragment costs beside its content."""
+"""Octets kept in a whole endpoint, together with what each set and fragment costs beside its content."""
 SET_COST = 1024
 FRAGMENT_COST = 64
 
@@ -72,9 +75,9 @@ class _Set:
 
     __slots__ = ("chunks", "critical", "deadline", "digest", "first", "largest", "missing", "octets")
 
-    def __init__(self, total: int, deadline: float) -> None:
+    def __init__(self, total: int) -> None:
         self.chunks: list[bytes | None] = [None] * total
-        self.missing, self.deadline = total, deadline
+        self.missing, self.deadline = total, 0.0
         self.first = self.octets = self.largest = self.critical = 0
         self.digest = b""
 
@@ -136,12 +139,13 @@ class FragmentStore:
             raise Dropped(Drop.FRAGMENT, "a fragment of nothing")
         held = self._sets.get(key.serial, {}).get(key)
         if held is None or held.total < total:
-            held = self._begin(key, total, now)
+            held = self._begin(key, total)
         if held.octets + len(fragment.chunk) > MAX_MESSAGE:
             self._remove(key)
             raise Dropped(Drop.TOO_LARGE, f"fragments of more than {MAX_MESSAGE} octets")
         self._charge(key, held, fragment)
         held.put(fragment)
+        held.deadline = now + (RESPONSE_PATIENCE_S if key.response else PATIENCE_S)
         if held.missing:
             raise Incomplete(self.deadline(key.serial) or now)
         self._remove(key)
@@ -153,7 +157,7 @@ class FragmentStore:
             self._remove(other)
 
     def deadline(self, serial: int) -> float | None:
-        """When the oldest set of that SA is to be thrown away."""
+        """When a set of that SA is to be thrown away next."""
         return min((held.deadline for held in self._sets.get(serial, {}).values()), default=None)
 
     def expire(self, serial: int, now: float) -> float | None:
@@ -167,14 +171,14 @@ class FragmentStore:
         for key in list(self._sets.get(serial, ())):
             self._remove(key)
 
-    def _begin(self, key: SetKey, total: int, now: float) -> _Set:
+    def _begin(self, key: SetKey, total: int) -> _Set:
         """A new set, in place of one with fewer fragments (section 2.6)."""
         self._remove(key)
         if len(self._sets.get(key.serial, ())) >= MAX_SETS:
             raise Dropped(Drop.TOO_LARGE, f"more than {MAX_SETS} incomplete messages")
         if self.used + SET_COST > self._budget:
             raise Dropped(Drop.TOO_LARGE, "the host's share of fragments")
-        held = _Set(total, now + PATIENCE_S)
+        held = _Set(total)
         self._sets.setdefault(key.serial, {})[key] = held
         self.used += held.cost
         return held
