@@ -12,7 +12,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from fynx.errors import Drop, Dropped, FynxError, PeerFault
+from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused, PluginFailed
 from fynx.ike import commands, upkeep
 from fynx.ike.admission import Admission, Peers
@@ -20,6 +20,7 @@ from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, oute
 from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, ReleaseSpi, Remove, Transmit
 from fynx.ike.exchange import Catalogue, where
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
+from fynx.ike.randomness import guarded
 from fynx.ike.sa import IkeSa
 from fynx.ike.snapshot import snapshot
 from fynx.ike.states import IkeState
@@ -45,10 +46,10 @@ class Endpoint:
     def __init__(
         self, policy: HostPolicy, algorithms: Algorithms, extensions: tuple[Extension, ...], random: Random
     ) -> None:
-        self.policy, self.algorithms, self.random = policy, algorithms, random
+        self.policy, self.algorithms, self.random = policy, algorithms, guarded(random)
         self.now = 0.0
         self.peers = Peers(policy.peers)
-        self.admission = Admission(policy, random)
+        self.admission = Admission(policy, self.random)
         self.catalogue = Catalogue(extensions)
         self.conversation = Conversation(self.catalogue, partial(upkeep.verified, self))
         self.timers = Timers()
@@ -71,7 +72,7 @@ class Endpoint:
         self.now = now
         try:
             self._receive(path, data)
-        except Dropped as refusal:
+        except (Dropped, CryptoError) as refusal:
             self._refuse(path, refusal)
 
     def command(self, now: float, command: Command) -> None:
@@ -201,8 +202,6 @@ class Endpoint:
         sa.busy = True
         self._spawn(sa, self.conversation.open(sa, number, dict(options)), partial(self._opened, sa))
 
-    # Receiving.
-
     def _receive(self, path: Path, data: bytes) -> None:
         header = parse_header(data)
         if header.major != 2:
@@ -282,8 +281,7 @@ class Endpoint:
             if isinstance(error, PeerFault) and error.notify not in SILENT:
                 self._reply_in_clear(header, path, NotifyPayload(error.notify, error.data))
             else:
-                reason = error.reason if isinstance(error, Dropped) else Drop.SYNTAX
-                self._refuse(path, Dropped(reason, str(error)))
+                self._refuse(path, error)
             self.drop(sa, str(error))
 
         self._spawn(sa, self.conversation.answer_init(sa, payloads, data), finished)
@@ -337,7 +335,7 @@ class Endpoint:
     def _completed(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
         sa.busy = False
         if error is not None:
-            self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
+            self._refuse(path, error)
             upkeep.after_refusal(self, sa)
             return
         if sa.exchange is None:
@@ -349,7 +347,7 @@ class Endpoint:
     def _answered(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
         if error is not None:
             sa.window.abandon()
-            self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
+            self._refuse(path, error)
             return
         upkeep.settle(self, sa)
 
@@ -374,7 +372,8 @@ class Endpoint:
 
     # Refusing.
 
-    def _refuse(self, path: Path, refusal: Dropped) -> None:
+    def _refuse(self, path: Path, error: FynxError) -> None:
+        refusal = error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error))
         self.count(f"drop_{refusal.reason.value}")
         self.emit(PacketRefused("", refusal.reason.value, str(path), refusal.why))
 
@@ -392,7 +391,7 @@ class Endpoint:
         """One unprotected answer, rate limited, never longer than what it answers (sections 2.5, 2.6, 2.21.4)."""
         answer = replace(header, initiator=not header.initiator, response=True, major=2, minor=0, version_flag=False)
         data = encode_message(answer, (notify,))
-        if len(data) > header.length and notify.type != NotifyType.INVALID_MAJOR_VERSION and header.exchange != INIT:
+        if len(data) > header.length:
             return
         if not self.admission.replies.take(self.now):
             self.count(f"drop_{Drop.RATE_LIMITED.value}")
