@@ -14,24 +14,24 @@ from typing import Any
 
 from fynx.errors import Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused, PluginFailed
-from fynx.ike import commands, upkeep
+from fynx.ike import commands, lifetimes, replies, succession, upkeep
 from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, Conversation, outer_payloads
 from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, Transmit
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
-from fynx.ike.sa import IkeSa
+from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import snapshot
 from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
 from fynx.ike.window import Arrival, HalfOpenKey
 from fynx.plugin.crypto import Algorithms, Random
 from fynx.plugin.dataplane import Expire
-from fynx.plugin.extension import Extension
+from fynx.plugin.extension import Extension, Role
 from fynx.plugin.transport import Path
 from fynx.wire.header import HEADER_LEN, Header, parse_header
 from fynx.wire.iana import NotifyType
-from fynx.wire.message import encode_message, parse_payloads
+from fynx.wire.message import parse_payloads
 from fynx.wire.payload import NotifyPayload, Payload
 
 SPI_LEN = 8
@@ -86,10 +86,11 @@ class Endpoint:
 
     def tick(self, now: float) -> None:
         self.now = now
-        for timer, serial in self.timers.due(now):
-            sa = self.sas.get(serial)
-            if sa is not None:
-                upkeep.fire(self, sa, timer)
+        for timer, number in self.timers.due(now):
+            if timer >= Timer.CHILD_SOFT:
+                lifetimes.fire_child(self, number, timer)
+            elif number in self.sas:
+                upkeep.fire(self, self.sas[number], timer)
 
     def deadline(self) -> float | None:
         return self.timers.next()
@@ -106,7 +107,7 @@ class Endpoint:
 
     def expired(self, now: float, expire: Expire) -> None:
         self.now = now
-        upkeep.expired(self, expire)
+        lifetimes.expired(self, expire)
 
     def activity(self, now: float, handle: int) -> None:
         """Authenticated traffic came in on this child: the peer lives."""
@@ -160,6 +161,25 @@ class Endpoint:
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
 
+    def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
+        lifetimes.retire(self, handle, confirmed=confirmed, linger=linger)
+
+    def fresh_spi(self, *, initiator: bool) -> bytes:
+        return self._fresh_spi(self._initiators if initiator else self._responders)
+
+    def inherit(self, old: IkeSa, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
+        role: Role = "initiator" if initiator else "responder"
+        sa = IkeSa(next(self._serials), role, self, old.path, spi_i, spi_r, old.policies, self.now)
+        table, spi = (self._initiators, spi_i) if initiator else (self._responders, spi_r)
+        table[spi] = self.sas[sa.serial] = sa
+        return sa
+
+    def rekeyed(self, old: IkeSa, successor: Successor) -> None:
+        succession.rekeyed(self, old, successor)
+
+    def offered(self, old: IkeSa, new: IkeSa) -> None:
+        succession.offered(self, old, new)
+
     # SAs.
 
     def new_initiator(self, policy: PeerPolicy, path: Path, wanted: tuple[str, ...]) -> IkeSa:
@@ -200,7 +220,7 @@ class Endpoint:
     def _receive(self, path: Path, data: bytes) -> None:
         header = parse_header(data)
         if header.major != 2:
-            self._wrong_version(header, path)
+            replies.wrong_version(self, header, path)
         if header.spi_i == NO_SPI:
             raise Dropped(Drop.ZERO_SPI, "initiator SPI 0")
         if header.exchange not in self.catalogue.exchanges:
@@ -210,7 +230,7 @@ class Endpoint:
             return
         sa = self._find(header)
         if sa is None:
-            self._unknown(header, path)
+            replies.unknown(self, header, path)
         elif header.response:
             self._response(sa, header, path, data)
         else:
@@ -256,12 +276,12 @@ class Endpoint:
             payloads = parse_payloads(header.next_payload, data[HEADER_LEN:])
         except PeerFault as fault:
             if fault.notify == NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD:
-                self._reply_in_clear(header, path, NotifyPayload(fault.notify, fault.data))
+                replies.in_clear(self, header, path, NotifyPayload(fault.notify, fault.data))
             raise Dropped(Drop.SYNTAX, fault.why) from None
         cookie = self.admission.cookie(self.now, header.spi_i, path, payloads)
         if cookie is not None:
             self.count("cookies_asked")
-            self._reply_in_clear(header, path, NotifyPayload(NotifyType.COOKIE, cookie))
+            replies.in_clear(self, header, path, NotifyPayload(NotifyType.COOKIE, cookie))
             return
         self._begin(header, path, data, key, payloads)
 
@@ -274,7 +294,7 @@ class Endpoint:
                 upkeep.settle(self, sa)
                 return
             if isinstance(error, PeerFault) and error.notify not in _SILENT:
-                self._reply_in_clear(header, path, NotifyPayload(error.notify, error.data))
+                replies.in_clear(self, header, path, NotifyPayload(error.notify, error.data))
             else:
                 reason = error.reason if isinstance(error, Dropped) else Drop.SYNTAX
                 self._refuse(path, Dropped(reason, str(error)))
@@ -370,27 +390,6 @@ class Endpoint:
     def _refuse(self, path: Path, refusal: Dropped) -> None:
         self.count(f"drop_{refusal.reason.value}")
         self.emit(PacketRefused("", refusal.reason.value, str(path), refusal.why))
-
-    def _wrong_version(self, header: Header, path: Path) -> None:
-        if header.major > 2 and not header.response:
-            self._reply_in_clear(header, path, NotifyPayload(NotifyType.INVALID_MAJOR_VERSION))
-        raise Dropped(Drop.VERSION, f"major version {header.major}")
-
-    def _unknown(self, header: Header, path: Path) -> None:
-        if not header.response:
-            self._reply_in_clear(header, path, NotifyPayload(NotifyType.INVALID_IKE_SPI))
-        raise Dropped(Drop.UNKNOWN_SPI, "no such IKE SA")
-
-    def _reply_in_clear(self, header: Header, path: Path, notify: NotifyPayload) -> None:
-        """One unprotected answer, rate limited, never longer than what it answers (sections 2.5, 2.6, 2.21.4)."""
-        answer = replace(header, initiator=not header.initiator, response=True, major=2, minor=0, version_flag=False)
-        data = encode_message(answer, (notify,))
-        if len(data) > header.length and notify.type != NotifyType.INVALID_MAJOR_VERSION and header.exchange != INIT:
-            return
-        if not self.admission.replies.take(self.now):
-            self.count(f"drop_{Drop.RATE_LIMITED.value}")
-            return
-        self.effect(Transmit(path, data))
 
 
 _SILENT = (NotifyType.INVALID_SYNTAX, NotifyType.AUTHENTICATION_FAILED)

@@ -57,6 +57,24 @@ class Services(Protocol):
         """Forgets the SA and removes its children, without a word to the peer."""
         ...
 
+    def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
+        """Takes a Child SA out of the plane; ``linger``: only after what is in flight has arrived."""
+        ...
+
+    def fresh_spi(self, *, initiator: bool) -> bytes: ...
+
+    def inherit(self, old: IkeSa, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
+        """A new IKE SA between the same two, without keys and children yet."""
+        ...
+
+    def rekeyed(self, old: IkeSa, successor: Successor) -> None:
+        """Our rekey of ``old`` stands: children move, unless the peer's own rekey wins (RFC 7296 section 2.8.2)."""
+        ...
+
+    def offered(self, old: IkeSa, new: IkeSa) -> None:
+        """We answered the peer's rekey of ``old``: children move, unless ours is under way too."""
+        ...
+
 
 @dataclass(slots=True, repr=False)
 class InitState:
@@ -73,6 +91,14 @@ class InitState:
     cookies_seen: int = 0
     methods_changed: int = 0
     half_open: HalfOpenKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """An IKE SA made to replace another: and the lower of the nonces it was made with (section 2.8.2)."""
+
+    sa: IkeSa
+    low: bytes
 
 
 @dataclass(slots=True)
@@ -116,6 +142,14 @@ class IkeSa:
     counters: Counter[str] = field(default_factory=Counter)
     closing: str = ""
     """Set by a task: drop this SA, for this reason, once the message under way is out."""
+    forgotten: list[int] = field(default_factory=list)
+    """Handles of children that the peer no longer knows: to be made anew (section 2.25)."""
+    successor: IkeSa | None = None
+    """The IKE SA that took over the children."""
+    rival: Successor | None = None
+    """The peer's rekey of this SA, answered while ours was under way, or instead of ours."""
+    refused: int = 0
+    """Rekeys of this SA that the peer put off, one after the other."""
     busy: bool = False
     """One of our own exchanges is between its steps (an answer is pending)."""
 
@@ -157,7 +191,7 @@ class IkeSa:
         self.queue.append((exchange, options))
 
     def child_of(self, name: str) -> ChildSa | None:
-        return next((child for child in self.children.values() if child.name == name and child.alive), None)
+        return next((child for child in self.children.values() if child.name == name and child.current), None)
 
     def wipe(self) -> None:
         if self.keys is not None:
