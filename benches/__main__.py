@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benches import esp, handshake
+import benches.esp as esp
+import benches.handshake as handshake
 from benches.result import Result
 
 BENCHES: dict[str, tuple[str, Callable[[], Result]]] = {

@@ -26,7 +26,8 @@ static void find_sa(struct fynx_worker *w, struct fynx_slot *slot) {
   slot->handle = sa->handle;
 }
 
-/* Members whose number may still be accepted, before any cipher runs (RFC 4303 section 3.4.3). */
+/* Members whose number may still be accepted, before any cipher runs (RFC 4303 section 3.4.3). High halves are inferred
+ * from the window as it stands before the batch, which errs only for jumps of 2^31 within one. */
 static uint32_t admit(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t from, uint32_t n) {
   uint32_t count = 0;
   fynx_sa_lock(sa);
@@ -67,18 +68,19 @@ static bool moved(struct fynx_sa_in *sa, const struct fynx_addr *from) {
   return true;
 }
 
-/* After the tags: takes the numbers, so that the second of two equal ones in a batch is caught here. */
+/* After the tags: takes the numbers, so that the second of two equal ones in a batch is caught here; the window is
+ * looked at first, and so a batch counts what the same packets one by one would. */
 static void commit(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t count) {
   const struct fynx_path *seen = NULL;
   fynx_sa_lock(sa);
   for (uint32_t i = 0; i < count; i++) {
     struct fynx_slot *slot = &w->slot[w->member[i]];
     uint64_t top = sa->window.top;
-    if (w->packet[i].rc)
-      fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_INTEGRITY);
-    else if (!fynx_window_commit(&sa->window, slot->sequence))
+    if (!fynx_window_check(&sa->window, slot->sequence))
       fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_REPLAY);
-    else if (slot->sequence > top && moved(sa, &slot->path.remote))
+    else if (w->packet[i].rc)
+      fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_INTEGRITY);
+    else if (fynx_window_commit(&sa->window, slot->sequence) && slot->sequence > top && moved(sa, &slot->path.remote))
       seen = &slot->path;
   }
   fynx_sa_unlock(sa);

@@ -176,7 +176,8 @@ class Decoder:
         return BAD if any(value is BAD for value in values.values()) else types.MappingProxyType(values)
 
     def _choice(self, node: Node, kind: str, path: str) -> Any:
-        if isinstance(node, Scalar) and isinstance(node.value, str):
+        # Not for auth: the text there would be a secret in the wrong place, and must not be shown as a name.
+        if isinstance(node, Scalar) and isinstance(node.value, str) and kind != "auth":
             node = Table(node.mark, {node.value: Table(node.mark)}, {node.value: node.mark})
         if not isinstance(node, Table) or len(node.entries) != 1:
             return self._bad(f"exactly one {kind} belongs here", path, node.mark, f"write it as {_SAMPLES[kind]}")

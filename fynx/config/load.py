@@ -16,7 +16,7 @@ from fynx.config.decode import BAD, NAME, Decoder, Rules
 from fynx.config.model import Choice, Config
 from fynx.config.parse import parse
 from fynx.config.problems import Problems, Wrong
-from fynx.config.secret import Secrets, is_reference
+from fynx.config.secret import Secrets, is_reference, read_at_most
 from fynx.config.sections import Sections
 from fynx.config.tree import LARGEST, Mark, Node, Scalar, Table, find, plain
 from fynx.errors import ConfigError, PluginError
@@ -90,13 +90,15 @@ def _read(source: str | Path) -> _File:
         problem = Problems(name)
         problem.error(f"cannot be read: {error.strerror}", remedy="fynx init writes an example; -c names another file")
         raise ConfigError(problem.errors) from None
-    with os.fdopen(fd, "rb") as file:
+    try:
         seen = os.fstat(fd)
-        if not stat.S_ISREG(seen.st_mode):
-            problem = Problems(name)
-            problem.error("is not a regular file", remedy=f"ls -l {shlex.quote(name)}")
-            raise ConfigError(problem.errors)
-        return _File(name, path, file.read(LARGEST + 1), bool(seen.st_mode & 0o077))
+        if stat.S_ISREG(seen.st_mode):
+            return _File(name, path, read_at_most(fd, LARGEST + 1), bool(seen.st_mode & 0o077))
+    finally:
+        os.close(fd)
+    problem = Problems(name)
+    problem.error("is not a regular file", remedy=f"ls -l {shlex.quote(name)}")
+    raise ConfigError(problem.errors)
 
 
 def _boot(tree: Table, problems: Problems) -> Registry | None:

@@ -15,7 +15,7 @@ from fynx.wire.iana import Esn, Protocol, TransformType
 from fynx.wire.proposal import Proposal, Transform, transform
 
 _ESN_WORDS = {"esn": Esn.ESN, "noesn": Esn.NO_ESN}
-_ORDER = (TransformType.ENCR, TransformType.PRF, TransformType.INTEG, TransformType.KE, TransformType.ESN)
+_ORDER = (TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE, TransformType.ESN)
 _NOUNS = {
     TransformType.ENCR: "encryption",
     TransformType.PRF: "PRF",

@@ -102,7 +102,7 @@ class _Schema:
             _, model = self._sections.choose(kind, name)
             section: Schema = {"anyOf": [self.of(model), {"type": "null"}]} if model else {"type": ["object", "null"]}
             arm = {"type": "object", "properties": {name: section}, "required": [name], "additionalProperties": False}
-            arms += [arm, {"const": name}]
+            arms += [arm] if kind == "auth" else [arm, {"const": name}]
         return {"anyOf": arms} if arms else {"type": "object"}
 
 

@@ -20,6 +20,7 @@ from fynx.plugin.auth import Secret
 from fynx.plugin.store import OpenStore
 
 LARGEST = 1 << 16
+ROOT = 0
 KIND = "secret"
 """Kind under which a store keeps ``@store:KEY``; ``@store:psk/hq`` names the kind ``psk`` itself."""
 
@@ -97,12 +98,23 @@ def read_private(path: Path) -> bytes:
             real = shlex.quote(os.path.realpath(path))
             raise Wrong(f"{shown} is a symbolic link", f"name the file itself: {real}") from None
         raise Wrong(f"{shown} cannot be read: {error.strerror}", f"ls -l {shown}") from None
-    with os.fdopen(fd, "rb") as file:
+    try:
         _check_private(os.fstat(fd), shown)
-        octets = file.read(LARGEST + 1)
+        octets = read_at_most(fd, LARGEST + 1)
+    finally:
+        os.close(fd)
     if len(octets) > LARGEST:
         raise Wrong(f"{shown} has more than {LARGEST} octets", "a secret is far smaller")
     return octets
+
+
+def read_at_most(fd: int, limit: int) -> bytes:
+    """Up to ``limit`` octets of a regular file."""
+    parts: list[bytes] = []
+    while limit > 0 and (part := os.read(fd, limit)):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
 
 
 def _check_private(seen: os.stat_result, shown: str) -> None:
@@ -110,7 +122,7 @@ def _check_private(seen: os.stat_result, shown: str) -> None:
         raise Wrong(f"{shown} is not a regular file", f"ls -l {shown}")
     if seen.st_mode & 0o177:
         raise Wrong(f"{shown} has mode {seen.st_mode & 0o7777:04o}: others could read it", f"chmod 0600 {shown}")
-    if seen.st_uid not in (0, os.geteuid()):
+    if seen.st_uid not in (ROOT, os.geteuid()):
         raise Wrong(f"{shown} belongs to user {seen.st_uid}", f"chown {os.geteuid()} {shown}")
 
 

@@ -24,6 +24,8 @@ from fynx.wire.payload import NotifyPayload, Payload
 NO_SPI = bytes(8)
 INIT, AUTH = ExchangeType.IKE_SA_INIT, ExchangeType.IKE_AUTH
 FATAL = (NotifyType.INVALID_SYNTAX, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, NotifyType.AUTHENTICATION_FAILED)
+SILENT = (NotifyType.INVALID_SYNTAX, NotifyType.AUTHENTICATION_FAILED)
+"""Faults of a first message that are dropped: nobody has proved anything yet (section 2.21.1)."""
 
 
 class Conversation:

@@ -6,24 +6,25 @@ Nothing raises out of ``datagram``: what is refused is counted by name and emitt
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any
 
 from fynx.errors import Drop, Dropped, FynxError, PeerFault
-from fynx.events import Event, HandshakeStarted, PacketRefused, PluginFailed
+from fynx.events import Event, HandshakeStarted, PacketRefused
 from fynx.ike import commands, lifetimes, replies, succession, upkeep
 from fynx.ike.admission import Admission, Peers
-from fynx.ike.conversation import AUTH, INIT, NO_SPI, Conversation, outer_payloads
-from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, Transmit
+from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
+from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import snapshot
 from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
+from fynx.ike.turns import Turns
 from fynx.ike.window import Arrival, HalfOpenKey
 from fynx.plugin.crypto import Algorithms, Random
 from fynx.plugin.dataplane import Expire
@@ -59,8 +60,8 @@ class Endpoint:
         self._responders: dict[bytes, IkeSa] = {}
         self._effects: deque[Effect] = deque()
         self._counters: Counter[str] = Counter()
-        self._parked: dict[int, tuple[IkeSa, Running, Callable[[FynxError | None], None]]] = {}
-        self._serials, self._tickets, self._handles = count(1), count(1), count(1)
+        self._turns = Turns(self, self._message)
+        self._serials, self._handles = count(1), count(1)
 
     # What the driver calls.
 
@@ -70,7 +71,7 @@ class Endpoint:
         try:
             self._receive(path, data)
         except Dropped as refusal:
-            self._refuse(path, refusal)
+            self.refuse(path, refusal)
 
     def command(self, now: float, command: Command) -> None:
         """Raises ``StateError`` when it names a peer or a child that does not exist."""
@@ -78,11 +79,9 @@ class Endpoint:
         commands.perform(self, command)
 
     def answer(self, now: float, ticket: int, outcome: object) -> None:
-        """The outcome of an ``Ask``: a value, or an exception instance. Outcomes for SAs that are gone are ignored."""
+        """The outcome of an ``Ask``: a value, or an exception instance. For an SA that is gone it is undone."""
         self.now = now
-        parked = self._parked.pop(ticket, None)
-        if parked is not None:
-            self._step(*parked, outcome)
+        self._turns.answer(ticket, outcome)
 
     def tick(self, now: float) -> None:
         self.now = now
@@ -156,13 +155,15 @@ class Endpoint:
         )
 
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
-        for ticket in [ticket for ticket, parked in self._parked.items() if parked[0] is sa]:
-            self._parked.pop(ticket)[1].close()
+        self._turns.forget(sa)
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
 
     def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
         lifetimes.retire(self, handle, confirmed=confirmed, linger=linger)
+
+    def put_off(self, timer: Timer, number: int) -> None:
+        lifetimes.again_soon(self, (timer, number))
 
     def fresh_spi(self, *, initiator: bool) -> bytes:
         return self._fresh_spi(self._initiators if initiator else self._responders)
@@ -206,14 +207,13 @@ class Endpoint:
 
     def pump(self, sa: IkeSa) -> None:
         """Starts the exchange that waits, when the window is free and the SA may carry it (section 2.3)."""
-        if sa.exchange is not None or sa.busy or not sa.queue or sa.serial not in self.sas:
+        if sa.exchange is not None or sa.working or sa.deferred or not sa.queue or sa.serial not in self.sas:
             return
         number, options = sa.queue[0]
         if not (number in (INIT, AUTH) or sa.established or "closing" in options):
             return
         sa.queue.popleft()
-        sa.busy = True
-        self._spawn(sa, self.conversation.open(sa, number, dict(options)), partial(self._opened, sa))
+        self._turns.start(sa, self.conversation.open(sa, number, dict(options)), partial(self._opened, sa))
 
     # Receiving.
 
@@ -231,7 +231,11 @@ class Endpoint:
         sa = self._find(header)
         if sa is None:
             replies.unknown(self, header, path)
-        elif header.response:
+        else:
+            self._message(sa, header, path, data)
+
+    def _message(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
+        if header.response:
             self._response(sa, header, path, data)
         else:
             self._request(sa, header, path, data)
@@ -293,27 +297,27 @@ class Endpoint:
             if error is None:
                 upkeep.settle(self, sa)
                 return
-            if isinstance(error, PeerFault) and error.notify not in _SILENT:
+            if isinstance(error, PeerFault) and error.notify not in SILENT:
                 replies.in_clear(self, header, path, NotifyPayload(error.notify, error.data))
             else:
                 reason = error.reason if isinstance(error, Dropped) else Drop.SYNTAX
-                self._refuse(path, Dropped(reason, str(error)))
+                self.refuse(path, Dropped(reason, str(error)))
             self.drop(sa, str(error))
 
-        self._spawn(sa, self.conversation.answer_init(sa, payloads, data), finished)
+        self._turns.start(sa, self.conversation.answer_init(sa, payloads, data), finished)
 
     def _response(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         if not sa.window.answers(header.message_id, header.exchange) or sa.initiator is header.initiator:
             raise Dropped(Drop.UNEXPECTED_RESPONSE, f"no request {header.message_id} is waiting")
-        if sa.busy:
-            raise Dropped(Drop.BUSY, "a response is being worked on")
+        if sa.working:
+            self._turns.wait(sa, header, path, data)
+            return
         if header.exchange != INIT and not outer_payloads(header, data):
             raise Dropped(Drop.NOT_PROTECTED, "an empty message in clear")
         upkeep.hint(self, sa, header, data)
         if header.exchange == INIT:
             sa.path = replace(sa.path, local=sa.path.local or path.local)
-        sa.busy = True
-        self._spawn(sa, self.conversation.complete(sa, header, data, path), partial(self._completed, sa, path))
+        self._turns.start(sa, self.conversation.complete(sa, header, data, path), partial(self._completed, sa, path))
 
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         arrival = sa.window.arrival(header.message_id)
@@ -327,8 +331,11 @@ class Endpoint:
             raise Dropped(Drop.WINDOW, f"message id {header.message_id}, expected {sa.window.expected}")
         if arrival is Arrival.BUSY:
             raise Dropped(Drop.BUSY, "the request is being worked on")
+        if sa.working:
+            self._turns.wait(sa, header, path, data)
+            return
         sa.window.serving(header.message_id, data)
-        self._spawn(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
+        self._turns.start(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
 
     def _repeat(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         """A repeated request gets the same octets again; one that only claims the id has to prove itself first."""
@@ -340,7 +347,6 @@ class Endpoint:
     # After the steps.
 
     def _opened(self, sa: IkeSa, error: FynxError | None) -> None:
-        sa.busy = False
         if error is not None:
             upkeep.own_failure(self, sa, error)
             return
@@ -348,9 +354,8 @@ class Endpoint:
         self.pump(sa)
 
     def _completed(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
-        sa.busy = False
         if error is not None:
-            self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
+            self.refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
             upkeep.after_refusal(self, sa)
             return
         if sa.exchange is None:
@@ -362,43 +367,12 @@ class Endpoint:
     def _answered(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
         if error is not None:
             sa.window.abandon()
-            self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
+            self.refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
             return
         upkeep.settle(self, sa)
 
-    def _spawn(self, sa: IkeSa, running: Running, finished: Callable[[FynxError | None], None]) -> None:
-        self._step(sa, running, finished, None)
-
-    def _step(self, sa: IkeSa, running: Running, finished: Callable[[FynxError | None], None], outcome: object) -> None:
-        """Runs until the next piece of work or the end. A bug ends this SA, not the host."""
-        try:
-            work = running.throw(outcome) if isinstance(outcome, BaseException) else running.send(outcome)
-        except StopIteration:
-            finished(None)
-        except FynxError as error:
-            finished(error)
-        except Exception as bug:
-            self.emit(PluginFailed(sa.peer, "core", "exchange", f"{type(bug).__name__} at {_where(bug)}"))
-            self.drop(sa, "an internal error")
-        else:
-            ticket = next(self._tickets)
-            self._parked[ticket] = (sa, running, finished)
-            self.effect(Ask(ticket, work))
-
     # Refusing.
 
-    def _refuse(self, path: Path, refusal: Dropped) -> None:
+    def refuse(self, path: Path, refusal: Dropped) -> None:
         self.count(f"drop_{refusal.reason.value}")
         self.emit(PacketRefused("", refusal.reason.value, str(path), refusal.why))
-
-
-_SILENT = (NotifyType.INVALID_SYNTAX, NotifyType.AUTHENTICATION_FAILED)
-"""Faults of a first message that are dropped: nobody has proved anything yet (section 2.21.1)."""
-
-
-def _where(bug: Exception) -> str:
-    """The innermost line of our own code, without any value of it."""
-    frame = bug.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "unknown"

@@ -129,3 +129,11 @@ def first_error(message: Incoming) -> NotifyPayload | None:
 
 def errors(payloads: tuple[Payload, ...]) -> tuple[NotifyPayload, ...]:
     return tuple(payload for payload in payloads if isinstance(payload, NotifyPayload) and payload.is_error)
+
+
+def where(bug: Exception) -> str:
+    """The innermost line of our own code, without any value of it."""
+    frame = bug.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "unknown"

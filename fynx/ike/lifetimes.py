@@ -68,12 +68,7 @@ def again_soon(endpoint: Endpoint, timer: tuple[Timer, int]) -> None:
 
 
 def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
-    """After an exchange: rekeys that were put off are tried again, children that the peer lost are made anew."""
-    for child in sa.children.values():
-        if child.refused and child.state is ChildState.ACTIVE:
-            again_soon(endpoint, (Timer.CHILD_SOFT, child.handle))
-    if sa.refused and sa.state is IkeState.ESTABLISHED:
-        again_soon(endpoint, (Timer.IKE_SOFT, sa.serial))
+    """After an exchange: children that the peer lost are made anew (section 2.25)."""
     while sa.forgotten:
         child_gone = sa.children.pop(sa.forgotten.pop(), None)
         if child_gone is None:

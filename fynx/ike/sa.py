@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Protocol
 from fynx.errors import StateError
 from fynx.events import Event, IkeStateChanged
 from fynx.ike.child import ChildSa
-from fynx.ike.effects import Effect, Emit
+from fynx.ike.effects import Effect, Emit, ReleaseSpi
 from fynx.ike.keymat import IkeKeys
 from fynx.ike.natd import NatStatus
 from fynx.ike.policy import HostPolicy, PeerPolicy
 from fynx.ike.protect import IkeSuite, Protector
 from fynx.ike.states import ESTABLISHED, IKE_TRANSITIONS, IkeEvent, IkeState, advance
+from fynx.ike.timers import Timer
 from fynx.ike.window import HalfOpenKey, Window
 from fynx.plugin.auth import Identity
 from fynx.plugin.crypto import Algorithms, Offer
 from fynx.plugin.extension import Role
 from fynx.plugin.transport import Path
+from fynx.wire.header import Header
 from fynx.wire.proposal import Proposal
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ class Services(Protocol):
 
     def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
         """Takes a Child SA out of the plane; ``linger``: only after what is in flight has arrived."""
+        ...
+
+    def put_off(self, timer: Timer, number: int) -> None:
+        """Lets a soft limit come again in a few, random seconds (section 2.25)."""
         ...
 
     def fresh_spi(self, *, initiator: bool) -> bytes: ...
@@ -133,6 +139,8 @@ class IkeSa:
     local_id: Identity | None = None
     remote_id: Identity | None = None
     children: dict[int, ChildSa] = field(default_factory=dict)
+    reserved: dict[int, None] = field(default_factory=dict)
+    """ESP SPIs that the plane keeps for children under way."""
     wanted: tuple[str, ...] = ()
     established_at: float | None = None
     heard_at: float = 0.0
@@ -150,8 +158,10 @@ class IkeSa:
     """The peer's rekey of this SA, answered while ours was under way, or instead of ours."""
     refused: int = 0
     """Rekeys of this SA that the peer put off, one after the other."""
-    busy: bool = False
-    """One of our own exchanges is between its steps (an answer is pending)."""
+    working: bool = False
+    """A message of this SA, ours or the peer's, is between its steps: others wait their turn."""
+    deferred: deque[tuple[Header, Path, bytes]] = field(default_factory=deque)
+    """Messages that came meanwhile."""
 
     @property
     def peer(self) -> str:
@@ -189,6 +199,12 @@ class IkeSa:
     def start(self, exchange: int, **options: object) -> None:
         """Queues an exchange; it goes out when the window is free (section 2.3)."""
         self.queue.append((exchange, options))
+
+    def release(self, spi: int) -> None:
+        """Gives back an SPI for which no child was made; once."""
+        if spi in self.reserved:
+            del self.reserved[spi]
+            self.services.effect(ReleaseSpi(spi))
 
     def child_of(self, name: str) -> ChildSa | None:
         return next((child for child in self.children.values() if child.name == name and child.current), None)

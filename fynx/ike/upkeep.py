@@ -96,6 +96,8 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     for child in list(sa.children.values()):
         endpoint.handles.pop(child.handle, None)
         remove_child(sa, child, reason, confirmed=confirmed)
+    for spi in list(sa.reserved):
+        sa.release(spi)
     endpoint.timers.cancel_all(sa.serial)
     key = sa.init.half_open
     if key is not None:

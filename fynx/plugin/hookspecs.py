@@ -161,7 +161,7 @@ def fynx_keylog(record: KeyRecord, path: str) -> None:
 
 
 @hookspec
-def fynx_authorize(request: AuthorizeRequest) -> bool | None:  # type: ignore[empty-body]
+def fynx_authorize(request: AuthorizeRequest) -> bool | None:
     """May this authenticated peer have a tunnel? None means no opinion.
 
     When: after the peer's AUTH was verified, before its SA is established. How often: once per IKE SA, all plugins

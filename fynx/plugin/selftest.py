@@ -203,14 +203,15 @@ def _check_known(suite: OpsSuite, calls: OpsCalls) -> None:
 def _check_sweep(suite: OpsSuite, calls: OpsCalls) -> None:
     """Lengths on both sides of every block and stride, 8 and 12 octets of additional data; and back again."""
     digest = hashlib.sha256()
+    key, salt, integ_key = suite.key, suite.salt, suite.integ_key
     for length in SWEEP_LENGTHS:
         for esn in (False, True):
             packet = suite.packet(length, esn=esn)
-            sealed = calls.seal(suite.address, suite.key, suite.salt, packet.iv, packet.aad, packet.text)
-            opened = calls.open(suite.address, suite.key, suite.salt, packet.iv, packet.aad, sealed)
+            sealed = calls.seal(suite.address, key, salt, packet.iv, packet.aad, packet.text)
+            opened = calls.open(suite.address, key, salt, packet.iv, packet.aad, sealed)
             expect(f"{suite}, {length} octets", opened, packet.text)
             text = sealed[: len(packet.text)] if suite.integ_id else sealed
-            icv = suite.icv(packet, text, suite.integ_key)
+            icv = suite.icv(packet, text, integ_key)
             expect(f"{suite}, {length} octets", sealed, text + icv)
             digest.update(text)
     expect(f"{suite}, all lengths", digest.hexdigest(), SWEEPS[suite.encr_id, suite.key_bits])
@@ -218,16 +219,15 @@ def _check_sweep(suite: OpsSuite, calls: OpsCalls) -> None:
 
 def _check_forgeries(suite: OpsSuite, calls: OpsCalls) -> None:
     """Each octet of the ICV, the text's ends, the IV and the additional data count."""
+    key, salt = suite.key, suite.salt
     packet = suite.packet(64, esn=True)
-    sealed = calls.seal(suite.address, suite.key, suite.salt, packet.iv, packet.aad, packet.text)
+    sealed = calls.seal(suite.address, key, salt, packet.iv, packet.aad, packet.text)
     good = replace(packet, text=sealed)
     forged = [replace(good, text=flip(sealed, place)) for place in (0, 63, *range(64, len(sealed)))]
     forged += [replace(good, aad=flip(good.aad, place)) for place in range(12)]
     forged += [replace(good, iv=flip(good.iv, place)) for place in range(len(good.iv))]
     for bad in forged:
-        refuses(
-            f"{suite}: a forged packet", calls.open, suite.address, suite.key, suite.salt, bad.iv, bad.aad, bad.text
-        )
+        refuses(f"{suite}: a forged packet", calls.open, suite.address, key, salt, bad.iv, bad.aad, bad.text)
 
 
 def _check_batch(suite: OpsSuite, batch: Batch) -> None:

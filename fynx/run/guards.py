@@ -28,8 +28,8 @@ class Guards:
     config: Config
     policy: HostPolicy
     plane: Plane
-    closing: set[str] = field(default_factory=set)
-    """Peers whose end an administrator asked for."""
+    closing: set[Key] = field(default_factory=set)
+    """Whose end an administrator asked for: peer and child, the child empty for all of the peer."""
     _static: dict[Key, tuple[Selector, ...]] = field(default_factory=dict)
     _standing: dict[Key, set[int]] = field(default_factory=dict)
     _open: set[Key] = field(default_factory=set)
@@ -51,7 +51,7 @@ class Guards:
     def installed(self, child: ChildSpec) -> None:
         key = self._key(child)
         self._standing.setdefault(key, set()).add(child.handle)
-        self.closing.discard(child.peer)
+        self.closing -= {(child.peer, ""), (child.peer, child.child)}
         if key not in self._static:
             self._keep(key, child.remote_ts, closed=True)
         elif key in self._open:
@@ -66,20 +66,28 @@ class Guards:
             return
         if key not in self._static:
             self._keep(key, child.remote_ts, closed=False)
-        elif child.peer in self.closing:
+        elif self.closing & {(child.peer, ""), (child.peer, child.child)}:
             self._release((key,))
 
     def close_again(self, peer: str) -> None:
         """An administrator wants this peer after all: its selectors are closed before the first message goes out."""
-        self.closing.discard(peer)
+        self.closing = {key for key in self.closing if key[0] != peer}
         self._close([key for key in self._open if key[0] == peer])
 
-    def open(self, peer: str) -> None:
+    def open(self, peer: str, child: str = "") -> None:
         """``--leave-open``: the administrator accepts that this traffic goes in clear."""
         for key in self._standing:
-            if key[0] == peer and key not in self._static:
+            if key[0] == peer and key not in self._static and not child:
                 self._keep(key, (), closed=False)
-        self._release([key for key in self._static if key[0] == peer])
+        self._release(self._of(peer, child))
+
+    def is_open(self, peer: str, child: str = "") -> bool:
+        """Whether nothing of this peer is kept closed any longer."""
+        standing = any(handles for key, handles in self._standing.items() if key[0] == peer and not child)
+        return not standing and self._open.issuperset(self._of(peer, child))
+
+    def _of(self, peer: str, child: str) -> list[Key]:
+        return [key for key in self._static if key[0] == peer and child in ("", key[1])]
 
     def _close(self, keys: Iterable[Key]) -> None:
         for key in tuple(keys):

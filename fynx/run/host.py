@@ -94,7 +94,7 @@ class Host:
         for caller in self._callers.values():
             caller.forget()
         if graceful and self._driver is not None and self._guards is not None:
-            self._guards.closing.update(self.config.peers)
+            self._guards.closing.update((peer, "") for peer in self.config.peers)
             self._driver.command(Terminate())
             goodbye = asyncio.ensure_future(self._gone(lambda: not self.driver.endpoint.sas, GOODBYE_S))
             hurried = asyncio.ensure_future(self._hurried.wait())
@@ -208,22 +208,23 @@ class Host:
             raise
 
     async def down(self, peer: str, child: str = "", *, leave_open: bool = False, timeout_s: float = DOWN_S) -> bool:
-        """Deletes the peer's SAs, or one child. True when the peer confirmed and its guards are open."""
-        caller, driver = self._caller(peer), self.driver
+        """Deletes the peer's SAs, or one child. True when nothing of it is kept closed: the peer confirmed."""
+        caller, driver, guards = self._caller(peer), self.driver, self._guards
         if child:
             self._children(peer, child)
+        if guards is not None:
+            guards.closing.add((peer, child))
+        if child:
             caller.wanted.discard(child)
             driver.command(TerminateChild(peer, child))
-            return await self._gone(lambda: child not in (self.children_up(peer) or ()), timeout_s)
-        caller.forget()
-        if self._guards is not None:
-            self._guards.closing.add(peer)
-        stood = {handle for handle, spec in driver.children.items() if spec.peer == peer}
-        driver.command(Terminate(peer))
-        gone = await self._gone(lambda: not self._sas(peer), timeout_s)
-        if leave_open and self._guards is not None:
-            self._guards.open(peer)
-        return gone and bool(stood)
+            await self._gone(lambda: child not in (self.children_up(peer) or ()), timeout_s)
+        else:
+            caller.forget()
+            driver.command(Terminate(peer))
+            await self._gone(lambda: not self._sas(peer), timeout_s)
+        if leave_open and guards is not None:
+            guards.open(peer, child)
+        return guards is not None and guards.is_open(peer, child)
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Calls back for every event, on the loop's thread; returns what ends it."""

@@ -16,9 +16,9 @@ ROWS = {
     "aes192gcm16-prfsha384-modp2048": "aes192gcm16",
     "aes256gcm16-prfsha512-ecp384": "aes256gcm16",
     "chacha20poly1305-prfsha256-x448": "chacha20poly1305",
-    "aes128-sha256-modp3072": "aes128-sha256",
-    "aes256-sha256-ecp256": "aes256-sha256",
-    "aes256-sha384-modp4096": "aes256-sha384",
+    "aes128-sha256-prfsha256-modp3072": "aes128-sha256",
+    "aes256-sha256-prfsha256-ecp256": "aes256-sha256",
+    "aes256-sha384-prfsha384-modp4096": "aes256-sha384",
     "aes256-sha512-prfsha512-ecp521": "aes256-sha512",
 }
 AS_STRONGSWAN_SAYS = {
@@ -26,9 +26,9 @@ AS_STRONGSWAN_SAYS = {
     "aes192gcm16-prfsha384-modp2048": "AES_GCM_16/192/PRF_HMAC_SHA2_384/MODP_2048",
     "aes256gcm16-prfsha512-ecp384": "AES_GCM_16/256/PRF_HMAC_SHA2_512/ECP_384",
     "chacha20poly1305-prfsha256-x448": "CHACHA20_POLY1305/PRF_HMAC_SHA2_256/CURVE_448",
-    "aes128-sha256-modp3072": "AES_CBC/128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_3072",
-    "aes256-sha256-ecp256": "AES_CBC/256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/ECP_256",
-    "aes256-sha384-modp4096": "AES_CBC/256/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/MODP_4096",
+    "aes128-sha256-prfsha256-modp3072": "AES_CBC/128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_3072",
+    "aes256-sha256-prfsha256-ecp256": "AES_CBC/256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/ECP_256",
+    "aes256-sha384-prfsha384-modp4096": "AES_CBC/256/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/MODP_4096",
     "aes256-sha512-prfsha512-ecp521": "AES_CBC/256/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/ECP_521",
 }
 PLANS = {ike: numbered(number, ike=ike, esp=esp) for number, (ike, esp) in enumerate(ROWS.items(), start=1)}

@@ -16,8 +16,8 @@ from lab.topology import inner
 SUITES = {
     "aes128gcm16": ("aes128gcm16-prfsha256-x25519", "aes128gcm16"),
     "aes256gcm16": ("aes256gcm16-prfsha384-x25519", "aes256gcm16"),
-    "aes128-sha256": ("aes128-sha256-x25519", "aes128-sha256"),
-    "aes256-sha512": ("aes256-sha512-x25519", "aes256-sha512"),
+    "aes128-sha256": ("aes128-sha256-prfsha256-x25519", "aes128-sha256"),
+    "aes256-sha512": ("aes256-sha512-prfsha512-x25519", "aes256-sha512"),
 }
 LEFT, RIGHT = inner(0), inner(1)
 
@@ -33,7 +33,7 @@ def test_tshark_opens_ike_and_esp_with_our_key_file(
     pair: Callable[..., Pair], tmp_path: Path, role: str, suite: str
 ) -> None:
     keys = tmp_path / "keys"
-    both = pair(*ROLES[role], plans=[_plan(suite)], fynx={"keylog": {"file": str(keys)}})
+    both = pair(*ROLES[role], plans=[_plan(suite)], fynx={"keylog": str(keys)})
     with both.capture() as capture:
         both.left.up(both.plan)
         both.both_have()
@@ -59,7 +59,7 @@ def test_tshark_reads_authentication_failed_with_our_key_file(
 ) -> None:
     keys = tmp_path / "keys"
     other = replace(Plan(), secret="another-secret-of-32-octets-long")
-    both = pair(*ROLES[role], fynx={"keylog": {"file": str(keys)}}, right_plans=[other])
+    both = pair(*ROLES[role], fynx={"keylog": str(keys)}, right_plans=[other])
     with both.capture() as capture, pytest.raises(Refused):
         both.left.up(both.plan)
     pcap = capture.write(tmp_path / "outside.pcap")
@@ -71,7 +71,7 @@ def test_tshark_reads_authentication_failed_with_our_key_file(
 def test_scapy_opens_chacha20poly1305_with_our_key_file(pair: Callable[..., Pair], tmp_path: Path, role: str) -> None:
     keys = tmp_path / "keys"
     plan = Plan().with_esp("chacha20poly1305")
-    both = pair(*ROLES[role], plans=[plan], fynx={"keylog": {"file": str(keys)}})
+    both = pair(*ROLES[role], plans=[plan], fynx={"keylog": str(keys)})
     with both.capture() as capture:
         both.left.up(plan)
         both.both_have()

@@ -170,10 +170,11 @@ def test_k20_a_nonce_of_a_wrong_length_for_a_child_is_invalid_syntax(size: int) 
 
 @pytest.mark.parametrize("size", [16, 32, 256])
 def test_k20_nonces_of_16_to_256_octets_are_taken(size: int) -> None:
-    bench = Bench("responder")
+    proposals = (ike(GCM_128, PRF_256, X25519),)
+    bench = Bench("responder", policy(peer_of_bob(ike=proposals)))
     script = bench.script
     script.ni = b"n" * size
-    script.begin()
+    script.begin(script.init_payloads(proposals))
     script.learn(script.one())
     assert not errors(script.request(AUTH, script.auth_payloads()))
 

@@ -54,8 +54,8 @@ class AuthTask:
         idr = one(message, IdPayload, initiator=False)
         identity = Identity(idr.id_type, idr.data)
         expected = sa.policy.remote_id
-        if not matches(expected, identity):
-            why = fault(identity) or f"we expect {expected}"
+        if not _fits(sa.policy, identity):
+            why = fault(identity) or (f"we expect {expected}" if expected is not None else "that is our own")
             raise self._fail(f"the peer says it is {identity}: {why}", "set `remote: {id: …}` to the peer's identity")
         yield from self._verify(sa.policy, identity, auth)
         yield from self._authorize(identity)

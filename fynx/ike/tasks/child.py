@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildRefused
 from fynx.ike.child import ChildSa
-from fynx.ike.effects import ReleaseSpi
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
 from fynx.ike.policy import ChildPolicy
@@ -21,7 +21,7 @@ from fynx.ike.tasks.install import Agreed, Material, announce, install, newest
 from fynx.ike.tasks.kex import Kex, wanted_method
 from fynx.plugin.dataplane import EspSuite, Selector
 from fynx.plugin.extension import Incoming, Outgoing, Running
-from fynx.plugin.work import ReserveSpi
+from fynx.plugin.work import ReserveSpi, Work
 from fynx.wire.iana import ExchangeType, NotifyType, Protocol, name_of
 from fynx.wire.payload import NoncePayload, NotifyPayload, Payload, SaPayload, TsPayload
 from fynx.wire.proposal import Proposal
@@ -58,7 +58,7 @@ class ChildTask:
             rekey_child.begin(self.old, out)
         elif "rekey" in self.options:
             raise FynxError("the Child SA to rekey is gone")
-        self.spi_in = yield ReserveSpi()
+        self.spi_in = yield from self._reserve()
         self.offered = offer_esp(policy.esp, self.spi_in.to_bytes(4, "big"), initial=self.first)
         out.add(SaPayload(self.offered))
         if not self.first:
@@ -77,12 +77,12 @@ class ChildTask:
 
     def _finish(self, message: Incoming) -> Running:
         if not self.sa.established:
-            self.sa.services.effect(ReleaseSpi(self.spi_in))
+            self.sa.release(self.spi_in)
             return
         try:
             yield from self._complete(message)
         except FynxError as error:
-            self.sa.services.effect(ReleaseSpi(self.spi_in))
+            self.sa.release(self.spi_in)
             if self.old is None or rekey_child.failed(self.sa, self.old, error):
                 self._refused(error)
 
@@ -91,7 +91,7 @@ class ChildTask:
         if refusal is not None:
             method = wanted_method(refusal, self.offered, self.kex.method)
             if method and "ke" not in self.options:
-                self.sa.services.effect(ReleaseSpi(self.spi_in))
+                self.sa.release(self.spi_in)
                 self.sa.queue.appendleft((self.exchange, {**self.options, "ke": method}))
                 return
             raise _by_peer(refusal, self._policy())
@@ -140,8 +140,7 @@ class ChildTask:
         except FynxError as error:
             if isinstance(error, PeerFault) and error.notify in FATAL:
                 raise
-            if self.spi_in:
-                self.sa.services.effect(ReleaseSpi(self.spi_in))
+            self.sa.release(self.spi_in)
             notify_type = error.notify if isinstance(error, PeerFault) else NotifyType.NO_ADDITIONAL_SAS
             data = error.data if isinstance(error, PeerFault) else b""
             self.answer = [rekey_child.refusal(message, notify_type, data)]
@@ -159,7 +158,7 @@ class ChildTask:
         self.name = policy.name
         if not self.first:
             yield from self.kex.accept(choice.ke, message)
-        self.spi_in = yield ReserveSpi()
+        self.spi_in = yield from self._reserve()
         local, remote = narrow(tsr, policy.local), narrow(tsi, policy.remote)
         agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound=self.old is None)
         yield from install(self.sa, agreed, self._material(initiator=False))
@@ -207,6 +206,11 @@ class ChildTask:
         raise PeerFault(NotifyType.NO_PROPOSAL_CHOSEN, refusal.reason)
 
     # Both.
+
+    def _reserve(self) -> Generator[Work, Any, int]:
+        spi: int = yield ReserveSpi()
+        self.sa.reserved[spi] = None
+        return spi
 
     def _policy(self) -> ChildPolicy:
         return next(child for child in self.sa.policy.children if child.name == self.name)

@@ -73,6 +73,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         outbound=agreed.outbound,
     )
     yield InstallChild(spec)
+    sa.reserved.pop(agreed.spi_in, None)
     _log_keys(sa, spec)
     child = ChildSa(
         policy.name, spec.handle, spec.spi_in, spi_out, choice.suite, agreed.local, agreed.remote, spec.mode

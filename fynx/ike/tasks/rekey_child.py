@@ -15,6 +15,7 @@ from fynx.ike.exchange import notify
 from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import subset
 from fynx.ike.states import ChildEvent, ChildState
+from fynx.ike.timers import Timer
 from fynx.plugin.dataplane import Selector
 from fynx.plugin.extension import Incoming, Outgoing
 from fynx.wire.iana import ExchangeType, NotifyType, Protocol
@@ -60,6 +61,7 @@ def failed(sa: IkeSa, old: ChildSa, error: FynxError) -> bool:
         return False
     old.advance(ChildEvent.REKEY_FAILED)
     old.refused += 1
+    sa.services.put_off(Timer.CHILD_SOFT, old.handle)
     if old.refused >= REFUSALS_BEFORE_CLOSING:
         sa.start(ExchangeType.INFORMATIONAL, delete="the peer keeps refusing to rekey")
     return kind != NotifyType.TEMPORARY_FAILURE

@@ -15,6 +15,7 @@ from fynx.ike.protect import IkeSuite, Protector
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.states import ChildState, IkeEvent, IkeState
 from fynx.ike.tasks.kex import Kex, wanted_method
+from fynx.ike.timers import Timer
 from fynx.plugin.extension import Incoming, Outgoing, Running
 from fynx.wire.iana import ExchangeType, NotifyType, Protocol, name_of
 from fynx.wire.payload import NoncePayload, NotifyPayload, Payload, SaPayload
@@ -89,6 +90,7 @@ class RekeyIkeTask:
         kind = error.notify if isinstance(error, PeerFault) else 0
         sa.advance(IkeEvent.REKEY_FAILED)
         sa.refused += 1
+        sa.services.put_off(Timer.IKE_SOFT, sa.serial)
         if sa.refused >= REFUSALS_BEFORE_CLOSING:
             sa.start(ExchangeType.INFORMATIONAL, delete="the peer keeps refusing to rekey")
         if kind != NotifyType.TEMPORARY_FAILURE:

@@ -1,10 +1,11 @@
-"""Fynx as a process of its own in a namespace, configured by YAML and driven by its command line."""
+"""Fynx as a process of its own in a namespace, configured by YAML and driven over its control socket."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,8 +19,6 @@ from lab.daemon import Daemon
 from lab.plan import Child, Plan, networks
 from lab.topology import Host
 from lab.wait import until
-
-OK, FAILED, NOT_RUNNING = 0, 1, 3
 
 
 class Fynx:
@@ -49,7 +48,7 @@ class Fynx:
 
     def _answers(self) -> bool:
         assert self._daemon.running(), f"Fynx ended: {self.log()}"
-        return Path(f"/run/fynx/{self.name}.sock").exists() and self._command("status", "--json").returncode == OK
+        return bool(self.status())
 
     def stop(self) -> int:
         """SIGTERM: the graceful end, with DELETEs. Returns the exit code."""
@@ -67,12 +66,15 @@ class Fynx:
     def load(self, plan: Plan, other: Host, *, dials: bool = True, **options: object) -> None:
         """Write ``plan`` into the configuration; ``options`` are further keys of the peer (``liveness_s=1.0``)."""
         side = self.host.side
-        auth = {"psk": {"secret": plan.secret}}
         target = (other.address6 if plan.ipv6 else other.seen) if dials else "any"
         proposals = {"ike": list(plan.ike)} if plan.ike else {}
         self._peers[plan.name] = {
-            "remote": {"address": target, "id": plan.identity(1 - side) or "any", "auth": auth},
-            "local": {"id": plan.identity(side), "auth": auth},
+            "remote": {
+                "address": target,
+                "id": plan.identity(1 - side) or "any",
+                "auth": {"psk": {"secret": plan.secret}},
+            },
+            "local": {"id": plan.identity(side), "auth": {"psk": {"secret": plan.secret}}},
             "start": "none",
             "children": {child.name: self._child(child) for child in plan.children},
             **proposals,
@@ -83,35 +85,42 @@ class Fynx:
         side = self.host.side
         proposals = {"esp": list(child.esp)} if child.esp else {}
         selectors = {"local": list(networks(child, side)), "remote": list(networks(child, 1 - side))}
-        return {**selectors, **proposals, "start": "initiate"}
+        return {**selectors, **proposals}
 
     # Deeds.
 
     def up(self, plan: Plan, child: str = "") -> None:
-        """``fynx up PEER [CHILD]``; raises ``Refused`` with what it said when it does not come up."""
-        self._deed("up", plan.name, *([child] if child else []))
+        """As ``fynx up PEER [CHILD]``; raises ``Refused`` with what Fynx says when it does not come up."""
+        self._ask({"command": "up", "peer": plan.name, "child": child, "timeout_s": 10})
 
     def down(self, plan: Plan, child: str = "") -> None:
-        self._deed("down", plan.name, *([child] if child else []))
+        self._ask({"command": "down", "peer": plan.name, "child": child})
 
-    def _deed(self, *arguments: str) -> None:
-        done = self._command(*arguments)
-        if done.returncode != OK:
-            raise Refused(f"exit {done.returncode}: {done.stdout}{done.stderr}")
+    def _ask(self, request: Mapping[str, object]) -> Any:
+        """One line to the control socket and one back; raises OSError when nobody listens."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(30.0)
+            control.connect(f"/run/fynx/{self.name}.sock")
+            control.sendall(json.dumps(request).encode() + b"\n")
+            with control.makefile("rb") as lines:
+                answer = json.loads(lines.readline() or b'{"ok": false, "error": "Fynx hung up"}')
+        if not answer["ok"]:
+            raise Refused(str(answer))
+        return answer["result"]
 
-    def _command(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        line = (sys.executable, "-m", "fynx", command, "-c", str(self._file), *arguments)
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of Fynx's own command line, such as ``fynx status --json``, on this configuration."""
+        line = (sys.executable, "-m", "fynx", *arguments, "-c", str(self._file))
         return subprocess.run(line, capture_output=True, text=True, check=False, timeout=30.0, env=_environment())
 
     # Sights.
 
     def status(self) -> dict[str, Any]:
-        """The object that ``fynx status --json`` prints; empty when Fynx does not run."""
-        done = self._command("status", "--json")
-        if done.returncode == NOT_RUNNING:
+        """What ``fynx status --json`` shows; empty when Fynx does not run."""
+        try:
+            found: dict[str, Any] = self._ask({"command": "status"})
+        except OSError:
             return {}
-        assert done.returncode == OK, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
         assert found["schema"] == "fynx.status/1"
         return found
 

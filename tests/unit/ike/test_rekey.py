@@ -46,6 +46,13 @@ def later(pair: Pair, now: float) -> None:
     pair.settle()
 
 
+def until(pair: Pair, end: float) -> None:
+    """Lets time pass from deadline to deadline."""
+    while pair.now < end:
+        deadlines = [side.endpoint.deadline() for side in (pair.left, pair.right)]
+        later(pair, min(one for one in deadlines if one is not None))
+
+
 @pytest.mark.parametrize("initiator", ["left", "right"])
 def test_a_child_is_replaced_and_the_old_one_lingers_for_what_is_in_flight(pair: Pair, initiator: str) -> None:
     # SK {N(REKEY_SA), SA, Ni, TSi, TSr}  -->  <--  SK {SA, Nr, TSi, TSr};  SK {D}  -->  <--  SK {D}
@@ -69,7 +76,7 @@ def test_a_child_is_replaced_and_the_old_one_lingers_for_what_is_in_flight(pair:
 def test_the_responder_sends_on_the_new_child_only_when_the_old_one_is_deleted(pair: Pair) -> None:
     rekey(pair.left, "net")
     pair.settle()
-    (spi, _), = children(pair.right)
+    ((spi, _),) = children(pair.right)
     assert not pair.right.installed[spi].outbound
     assert [effect for effect in pair.right.effects if isinstance(effect, Activate)] == [Activate(2)]
     assert pair.left.installed[children(pair.left)[0][0]].outbound
@@ -126,8 +133,7 @@ def test_a_child_rekey_that_meets_an_IKE_rekey_is_put_off_and_then_done(pair: Pa
     rekey(pair.left)
     rekey(pair.right, "net")
     pair.settle()
-    for now in (10.0, 20.0, 30.0):
-        later(pair, now)
+    until(pair, 60.0)
     (after,) = children(pair.left)
     assert after != before
     crosswise(pair)
@@ -137,11 +143,7 @@ def test_a_child_rekey_that_meets_an_IKE_rekey_is_put_off_and_then_done(pair: Pa
 def test_soft_lifetimes_replace_both_kinds_of_SA_before_they_end(pair: Pair) -> None:
     (before,) = children(pair.left)
     (sa,) = pair.left.endpoint.snapshot()
-    now = 0.0
-    while now < 5 * 3600:
-        deadlines = [side.endpoint.deadline() for side in (pair.left, pair.right)]
-        now = min(one for one in deadlines if one is not None)
-        later(pair, now)
+    until(pair, 5 * 3600.0)
     assert children(pair.left) != [before]
     crosswise(pair)
     assert pair.left.endpoint.snapshot()[0].spi_i != sa.spi_i
