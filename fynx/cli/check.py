@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -32,7 +31,7 @@ def check(file: Path | None, config: Path | None, as_json: bool) -> None:
         if not as_json:
             raise
         print_json("check", {"file": str(chosen), "ok": False, "errors": _facts(error.problems), "warnings": []})
-        sys.exit(CONFIGURATION)
+        click.get_current_context().exit(CONFIGURATION)
     if as_json:
         print_json("check", _summary(chosen, loaded))
         return

@@ -15,7 +15,8 @@ from typing import Literal
 
 import click
 
-from fynx.cli.options import config_option, json_option, registry
+from fynx.cli.enabled import registry
+from fynx.cli.options import config_option, json_option
 from fynx.cli.output import as_json as print_json
 from fynx.cli.output import table
 from fynx.errors import ConfigError, PluginError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from fynx.cli.options import config_file, config_option, json_option, registry
+from fynx.cli.enabled import registry
+from fynx.cli.options import config_file, config_option, json_option
 from fynx.cli.output import as_json as print_json
 from fynx.cli.output import table
 from fynx.errors import FynxError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from fynx.cli.options import config_option, registry
+from fynx.cli.enabled import registry
+from fynx.cli.options import config_option
 from fynx.config.schema import json_schema
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
@@ -14,7 +14,7 @@ from fynx.config.markers import Check, ChoiceOf, Names, OneOrMany
 from fynx.config.problems import Problems, Wrong
 from fynx.config.tree import Broken, Mark, Node, Scalar, Sequence, Table, plain
 from fynx.config.words import MEANT, unknown_key
-from fynx.errors import ConfigError, PluginError
+from fynx.errors import ConfigError
 from fynx.plugin.auth import Secret
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
@@ -216,6 +216,10 @@ class Decoder:
         faults: dict[tuple[Mark, str], list[str]] = {}
         try:
             value = self._adapter(kind).validate_python(plain(node))
+        except PydanticUserError:
+            return self._bad(
+                f"the plugin's section has a type that cannot be read here: {kind!r}"[:256], path, node.mark
+            )
         except ValidationError as error:
             # Only types and expectations are read from it: its text would show the value.
             for one in error.errors(include_url=False, include_input=False, include_context=True):
@@ -238,10 +242,7 @@ class Decoder:
 
     def _adapter(self, kind: Any) -> TypeAdapter[Any]:
         if kind not in self._adapters:
-            try:
-                self._adapters[kind] = TypeAdapter(kind, config=_STRICT)
-            except PydanticUserError as error:
-                raise PluginError("?", f"a section has a field of type {kind!r}: {error.message}") from None
+            self._adapters[kind] = TypeAdapter(kind, config=_STRICT)
         return self._adapters[kind]
 
     def _bad(self, what: str, path: str, mark: Mark, remedy: str = "") -> Bad:
@@ -275,9 +276,3 @@ def _descend(node: Node, path: str, steps: tuple[int | str, ...]) -> tuple[Mark,
         elif isinstance(node, Table) and step in node.entries:
             node, path = node.entries[str(step)], f"{path}.{step}"
     return node.mark, path
-
-
-def literal_words(kind: Any) -> Iterator[str]:
-    """The words of a Literal, for completion and tests."""
-    if get_origin(kind) is Literal:
-        yield from (str(word) for word in get_args(kind))

@@ -56,8 +56,8 @@ class Sections:
             for path, model in keys.values():
                 try:
                     made[path] = model()
-                except TypeError:
-                    continue  # it has a key without default: absent until written
+                except (TypeError, ValueError):
+                    continue  # it has a key without default, or refuses its defaults: absent until written
         return made
 
     def _table(self, kind: str) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""The inner half of ``fynx demo``: runs where ``fynx.demo.modes`` put it. Arguments: MODE WHY PEER text|json."""
+"""The inner half of ``fynx demo``: runs where ``fynx.demo.modes`` put it. Arguments: MODE WHY RUN PEER text|json."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FOLDER = Path("build/demo")
 INTERRUPTED = 130
 
 
-def main(mode: str, why: str, peer: str, form: str) -> int:
+def main(mode: str, why: str, run_folder: str, peer: str, form: str) -> int:  # the arguments of the program
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)
     report = Report(version("fynx-ipsec"), mode, why, peer, as_json=form == "json")
     report.start()
     try:
-        tell(report, mode)
+        tell(report, Path(run_folder))
     except DemoError as error:
         report.add("demo", False, str(error))
     except OSError as error:
@@ -32,19 +32,19 @@ def main(mode: str, why: str, peer: str, form: str) -> int:
     return report.finish()
 
 
-def tell(report: Report, mode: str) -> None:
+def tell(report: Report, run_folder: Path) -> None:
     folder = FOLDER.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise DemoError(f"{folder} belongs to another user; remove it")
-    if mode == "loopback":
+    if report.mode == "loopback":
         from fynx.demo.loopback import Loopback
 
         Loopback(report, folder).run()
     else:
         from fynx.demo.story import Story
 
-        Story(report, folder).run()
+        Story(report, folder, run_folder).run()
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -52,4 +52,4 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:5]))
+    sys.exit(main(*sys.argv[1:6]))

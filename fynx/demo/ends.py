@@ -98,11 +98,16 @@ class FynxEnd:
     place: Place
     other: Place
     folder: Path
+    run_folder: Path
     initiates: bool
     process: Process = field(init=False)
 
     def __post_init__(self) -> None:
         self.process = Process(self.place, self.folder)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"FYNX_RUN_DIR": str(self.run_folder)}
 
     @property
     def config(self) -> Path:
@@ -122,10 +127,10 @@ class FynxEnd:
         )
         self.config.write_text(text)
         (self.folder / f"{self.place.name}.keys").unlink(missing_ok=True)
-        self.process.start([sys.executable, "-m", "fynx", "run", "-c", str(self.config)])
+        self.process.start([sys.executable, "-m", "fynx", "run", "-c", str(self.config)], **self.environment)
 
     def wait_until_ready(self) -> None:
-        wait_for(f"/run/fynx/{self.place.name}.sock", self.process)
+        wait_for(self.run_folder / f"{self.place.name}.sock", self.process)
 
     def wait_until_up(self) -> dict[str, Any]:
         """The peer's object of ``fynx status --json``, once its child carries traffic. Raises DemoError."""
@@ -140,7 +145,10 @@ class FynxEnd:
 
     def peer(self) -> dict[str, Any]:
         command = [sys.executable, "-m", "fynx", "status", "--json", "-c", str(self.config)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
         try:
             status = json.loads(done.stdout)
         except ValueError:
@@ -177,10 +185,10 @@ def split_keys(report: Report, folder: Path) -> None:
     report.add("evidence", bool(lines), text, folder=str(folder), keys=len(lines))
 
 
-def wait_for(path: str, process: Process) -> None:
+def wait_for(path: Path, process: Process) -> None:
     """Waits until a program's control socket is there."""
     end = time.monotonic() + UP_S
-    while not Path(path).exists():
+    while not path.exists():
         process.check()
         if time.monotonic() > end:
             raise DemoError(f"{process.place.name} opened no control socket (see {process.log})")

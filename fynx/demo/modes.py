@@ -24,9 +24,13 @@ class Choice:
     why: str
     prefix: tuple[str, ...] = ()
     """Command that makes the namespaces and runs the rest of the line in them."""
+    run_folder: str = "/run/fynx-demo"
+    """For the control sockets; on a private /run where the namespaces have mounts of their own."""
 
 
-NAMESPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
+NAMESPACES = ("unshare", "--net", "--pid", "--fork", "--kill-child")
+OWN_MOUNTS = (*NAMESPACES, "--mount")
+PROBE = "ip link add fynxprobe type veth peer name fynxprobe2"
 
 
 def choose() -> Choice:
@@ -37,9 +41,13 @@ def choose() -> Choice:
     trouble = tun_trouble()
     if trouble:
         return Choice("loopback", f"two processes on 127.0.0.1, since {trouble}")
-    if os.geteuid() == 0 and works(NAMESPACES):
-        return Choice("root", "root, so two network namespaces", NAMESPACES)
-    as_user = (*NAMESPACES, "--user", "--map-root-user")
+    if os.geteuid() == 0:
+        why = "root, so two network namespaces"
+        if works(OWN_MOUNTS):
+            return Choice("root", why, OWN_MOUNTS)
+        if works(NAMESPACES):  # a plain chroot: its root is no mount point, so that private mounts cannot be had
+            return Choice("root", why, NAMESPACES, f"/run/fynx-demo-{os.getpid()}")
+    as_user = (*OWN_MOUNTS, "--user", "--map-root-user")
     if works(as_user):
         return Choice("user", "no root, so two network namespaces inside a user namespace", as_user)
     return Choice("loopback", "two processes on 127.0.0.1, since neither root nor user namespaces are allowed here")
@@ -54,15 +62,24 @@ def tun_trouble() -> str:
 
 
 def works(prefix: tuple[str, ...]) -> bool:
-    """Whether the namespaces can be made, and a mount and a device in them."""
-    probe = "mount -t tmpfs probe /run && ip link add fynxprobe type veth peer name fynxprobe2"
+    """Whether the namespaces can be made, and a device (and a mount, where they have their own) in them."""
+    probe = f"mount -t tmpfs probe /run && {PROBE}" if prefix is not NAMESPACES else PROBE
     done = subprocess.run([*prefix, "sh", "-c", probe], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return done.returncode == 0
 
 
 def run(choice: Choice, arguments: list[str]) -> int:
     """Runs the demo where ``choice`` says; returns its exit code. Whatever ends us ends all of it."""
-    command = [*choice.prefix, sys.executable, "-m", "fynx.demo", choice.mode, choice.why, *arguments]
+    command = [
+        *choice.prefix,
+        sys.executable,
+        "-m",
+        "fynx.demo",
+        choice.mode,
+        choice.why,
+        choice.run_folder,
+        *arguments,
+    ]
     libc = ctypes.CDLL(None, use_errno=True)
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -75,6 +92,8 @@ def run(choice: Choice, arguments: list[str]) -> int:
     finally:
         child.kill()
         child.wait()
+        if choice.prefix == NAMESPACES:
+            shutil.rmtree(choice.run_folder, ignore_errors=True)
         signal.signal(signal.SIGTERM, before)
 
 

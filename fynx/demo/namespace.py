@@ -18,9 +18,16 @@ class DemoError(Exception):
     """A step of the demo cannot be taken; the text says why, in one line."""
 
 
-def sh(command: str) -> str:
-    """Runs a command line without a shell; its output, or DemoError with what it said."""
-    done = subprocess.run(command.split(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+def sh(command: str, *descriptors: int) -> str:
+    """Runs a command line without a shell, ``descriptors`` open; its output, or DemoError with what it said."""
+    done = subprocess.run(
+        command.split(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        pass_fds=descriptors,
+    )
     if done.returncode:
         raise DemoError(f"{command}: {done.stderr.strip() or f'exit code {done.returncode}'}")
     return done.stdout
@@ -30,6 +37,7 @@ def sh(command: str) -> str:
 class Place:
     """An end of the tunnel: namespace, outer address and gateway, inner address and network, our end of its link."""
 
+    descriptor: int
     name: str
     outer: str
     gateway: str
@@ -40,15 +48,13 @@ class Place:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """The calling thread, and what it starts, is in this namespace meanwhile."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        away = os.open(f"/run/netns/{self.name}", os.O_RDONLY | os.O_CLOEXEC)
+        home = here()
         try:
-            _setns(away)
+            checked("setns", libc.setns(self.descriptor, CLONE_NEWNET))
             yield
         finally:
-            _setns(home)
+            checked("setns", libc.setns(home, CLONE_NEWNET))
             os.close(home)
-            os.close(away)
 
     def run(self, command: str) -> str:
         with self.entered():
@@ -61,24 +67,38 @@ class Place:
             )
 
 
-ALICE = Place("alice", "192.0.2.2", "192.0.2.1", "198.51.100.1", "198.51.100.0/24", "to-alice")
-BOB = Place("bob", "192.0.2.130", "192.0.2.129", "203.0.113.1", "203.0.113.0/24", "to-bob")
+def here() -> int:
+    """A descriptor of the calling thread's network namespace."""
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _setns(descriptor: int) -> None:
-    if libc.setns(descriptor, CLONE_NEWNET):
+def checked(what: str, result: int) -> None:
+    if result:
         number = ctypes.get_errno()
-        raise OSError(number, f"setns: {os.strerror(number)}")
+        raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def build() -> None:
-    """Makes both hosts and the outside between them. All of it goes with our own namespaces, however we end."""
-    sh("mount -t tmpfs -o mode=755 fynx-demo /run")
-    Path("/run/netns").mkdir()
+def new_namespace() -> int:
+    """Lives as long as its descriptor and the processes in it: nothing has to be removed."""
+    home = here()
+    checked("unshare", libc.unshare(CLONE_NEWNET))
+    try:
+        return here()
+    finally:
+        checked("setns", libc.setns(home, CLONE_NEWNET))
+        os.close(home)
+
+
+def build() -> tuple[Place, Place]:
+    """Makes Alice, Bob and the outside between them. All of it goes with our own namespaces, however we end."""
     sh("ip link set lo up")
-    for place in (ALICE, BOB):
-        sh(f"ip netns add {place.name}")
-        sh(f"ip link add {place.link} type veth peer name eth0 netns {place.name}")
+    places = (
+        Place(new_namespace(), "alice", "192.0.2.2", "192.0.2.1", "198.51.100.1", "198.51.100.0/24", "to-alice"),
+        Place(new_namespace(), "bob", "192.0.2.130", "192.0.2.129", "203.0.113.1", "203.0.113.0/24", "to-bob"),
+    )
+    for place in places:
+        far = f"/proc/self/fd/{place.descriptor}"
+        sh(f"ip link add {place.link} type veth peer name eth0 netns {far}", place.descriptor)
         sh(f"ip address add {place.gateway}/25 dev {place.link}")
         sh(f"ip link set {place.link} up")
         place.run("ip link set lo up")
@@ -87,3 +107,4 @@ def build() -> None:
         place.run("ip link set eth0 up")
         place.run(f"ip route add default via {place.gateway}")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
+    return places

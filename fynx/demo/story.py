@@ -12,7 +12,7 @@ from pathlib import Path
 from fynx.demo import packet, traffic
 from fynx.demo.capture import Capture, Packet
 from fynx.demo.ends import End, FynxEnd, drops, split_keys, write_private
-from fynx.demo.namespace import ALICE, BOB, DemoError, Place, build
+from fynx.demo.namespace import DemoError, Place, build, sh
 from fynx.demo.pcapng import PcapngWriter
 from fynx.demo.report import Report
 from fynx.demo.strongswan import StrongswanEnd
@@ -20,32 +20,39 @@ from fynx.demo.strongswan import StrongswanEnd
 FILE_OCTETS = 4 << 20
 REPLAYS = 200
 BULK_S = 3.0
+OWN_RUN = Path("/run/fynx-demo")
+"""Where the control sockets stand when /run is ours alone."""
 
 
 class Story:
     """Runs the steps in order; each adds its line to the report, and a step that cannot be taken ends the story."""
 
-    def __init__(self, report: Report, folder: Path) -> None:
-        self.report, self.folder = report, folder
+    def __init__(self, report: Report, folder: Path, run_folder: Path) -> None:
+        self.report, self.folder, self.run_folder = report, folder, run_folder
         self.canary = secrets.token_hex(16).encode()
         self.seen: list[packet.Seen] = []
-        secret = secrets.token_hex(32)
-        write_private(folder / "psk", f"{secret}\n")
-        self.alice = FynxEnd(ALICE, BOB, folder, initiates=True)
-        self.bob: End = (
-            StrongswanEnd(BOB, ALICE, folder, secret)
-            if report.peer == "strongswan"
-            else FynxEnd(BOB, ALICE, folder, initiates=False)
-        )
-        self.target = self.bob if isinstance(self.bob, FynxEnd) else self.alice
-        """The Fynx that gets the replays; the capture is taken on its link."""
 
     def run(self) -> None:
-        build()
+        if self.run_folder == OWN_RUN:
+            sh("mount -t tmpfs -o mode=755 fynx-demo /run")
+        self.run_folder.mkdir(mode=0o700)
+        self._cast(*build())
         with ExitStack() as ends:
             for end in (self.bob, self.alice):
                 ends.callback(end.stop)
             self._run()
+
+    def _cast(self, alice: Place, bob: Place) -> None:
+        secret = secrets.token_hex(32)
+        write_private(self.folder / "psk", f"{secret}\n")
+        self.alice = FynxEnd(alice, bob, self.folder, self.run_folder, initiates=True)
+        self.bob: End = (
+            StrongswanEnd(bob, alice, self.folder, self.run_folder, secret)
+            if self.report.peer == "strongswan"
+            else FynxEnd(bob, alice, self.folder, self.run_folder, initiates=False)
+        )
+        self.target = self.bob if isinstance(self.bob, FynxEnd) else self.alice
+        """The Fynx that gets the replays; the capture is taken on its link."""
 
     def _run(self) -> None:
         outside = Capture(self.target.place.link)
@@ -74,15 +81,18 @@ class Story:
             raise DemoError("the tunnel is up, yet the outside saw no IKE_SA_INIT and IKE_AUTH")
         child = peer["children"][0]
         suite = f"{child['esp']} by {child.get('provider') or 'the data plane'}"
-        text = f"alice {ALICE.outer} <-> {self.report.peer} bob {BOB.outer}: {took * 1000:.1f} ms; ESP {suite}"
+        text = f"{self._between()}: {took * 1000:.1f} ms; ESP {suite}"
         self.report.add("handshake", True, text, milliseconds=round(took * 1000, 2), esp=child["esp"])
 
+    def _between(self) -> str:
+        return f"alice {self.alice.place.outer} <-> {self.report.peer} bob {self.bob.place.outer}"
+
     def _inside(self) -> Capture:
-        with ALICE.entered():
+        with self.alice.place.entered():
             return Capture("fynx0")
 
     def _ping(self) -> None:
-        pings = traffic.ping(ALICE, BOB)
+        pings = traffic.ping(self.alice.place, self.bob.place)
         text = f"{pings.received} of {pings.sent} answered, {pings.average_ms:.2f} ms on average"
         facts = {"sent": pings.sent, "received": pings.received, "average_ms": pings.average_ms}
         self.report.add("ping", pings.received == pings.sent, text, **facts)
@@ -90,7 +100,7 @@ class Story:
     def _file(self) -> None:
         content = os.urandom(FILE_OCTETS - 4096) + self.canary * 128
         digest = hashlib.sha256(content).hexdigest()
-        stream = traffic.transfer(ALICE, BOB, content)
+        stream = traffic.transfer(self.alice.place, self.bob.place, content)
         same = stream.digest == digest
         text = f"{FILE_OCTETS >> 20} MiB over TCP, SHA-256 {'equal' if same else 'DIFFERENT'} ({digest[:16]}...)"
         self.report.add("file", same, text, octets=stream.count, sha256=stream.digest, seconds=round(stream.seconds, 3))
@@ -130,7 +140,7 @@ class Story:
         self.report.add("replay", ok, text, sent=len(old), refused=refused, delivered=delivered)
 
     def _bulk(self) -> None:
-        stream = traffic.flood(ALICE, BOB, BULK_S)
+        stream = traffic.flood(self.alice.place, self.bob.place, BULK_S)
         rate = stream.count * 8 / stream.seconds / 1e6
         text = f"{stream.count >> 20} MiB over one TCP connection in {stream.seconds:.1f} s: {rate:.0f} Mbit/s"
         self.report.add("throughput", stream.count > 0, text, mbit_s=round(rate, 1), octets=stream.count)

@@ -18,7 +18,7 @@ charon-systemd {{
     load = {plugins}
     plugins {{
         vici {{
-            socket = unix:///run/vici
+            socket = unix://{socket}
         }}
     }}
     filelog {{
@@ -39,25 +39,30 @@ class StrongswanEnd:
     place: Place
     other: Place
     folder: Path
+    run_folder: Path
     secret: str
     process: Process = field(init=False)
 
     def __post_init__(self) -> None:
         self.process = Process(self.place, self.folder)
 
+    @property
+    def socket(self) -> Path:
+        return self.run_folder / "vici"
+
     def start(self) -> None:
         settings = self.folder / "strongswan.conf"
-        settings.write_text(SETTINGS.format(plugins=PLUGINS, folder=self.folder))
+        settings.write_text(SETTINGS.format(plugins=PLUGINS, folder=self.folder, socket=self.socket))
         self.process.start(["charon-systemd"], STRONGSWAN_CONF=str(settings))
 
     def wait_until_ready(self) -> None:
-        wait_for("/run/vici", self.process)
+        wait_for(self.socket, self.process)
         try:
             import vici
         except ImportError as error:
             raise DemoError("the package vici is missing: start the demo with ./run demo --peer strongswan") from error
         with socket.socket(socket.AF_UNIX) as line:
-            line.connect("/run/vici")
+            line.connect(str(self.socket))
             session = vici.Session(line)
             session.load_conn({"demo": self._connection()})
             ids = [f"{one.name}.example" for one in (self.place, self.other)]

@@ -321,13 +321,14 @@ class Endpoint:
 
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         arrival = sa.window.arrival(header.message_id)
-        if arrival is Arrival.REPEAT:  # also of the IKE_AUTH that established the SA
+        if arrival is Arrival.REPEAT and sa.window.repeats(header.exchange):  # also the IKE_AUTH that established it
             self._repeat(sa, header, path, data)
             return
         spec = self.catalogue.exchanges[header.exchange]
-        if spec.before_auth is (sa.established or sa.state is IkeState.DELETING):
+        stands = sa.established or sa.state is IkeState.DELETING
+        if not (stands if not spec.before_auth else not stands and not sa.initiator):
             raise Dropped(Drop.EXCHANGE, f"{spec.name} does not fit state {sa.state.value}")
-        if arrival is Arrival.OUTSIDE:
+        if arrival in (Arrival.OUTSIDE, Arrival.REPEAT):
             raise Dropped(Drop.WINDOW, f"message id {header.message_id}, expected {sa.window.expected}")
         if arrival is Arrival.BUSY:
             raise Dropped(Drop.BUSY, "the request is being worked on")

@@ -9,6 +9,9 @@ from hashlib import sha256
 
 from fynx.plugin.transport import Path
 
+EXCHANGE_AT = 18
+"""Octet of the header with the exchange type."""
+
 
 class Arrival(Enum):
     """What a request's message id means."""
@@ -75,6 +78,10 @@ class Window:
     def serving(self, message_id: int, request: bytes) -> None:
         self._serving = message_id
         self._last_digest = digest(request)
+
+    def repeats(self, exchange: int) -> bool:
+        """The request answered last was of this exchange type, which its response carries too (section 3.1)."""
+        return self.cached[EXCHANGE_AT] == exchange
 
     def is_same_request(self, request: bytes) -> bool:
         return digest(request) == self._last_digest

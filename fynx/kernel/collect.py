@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import pluggy
 
@@ -153,6 +153,8 @@ def _sections(items: Sequence[tuple[Loaded, Section]], claims: _Claims) -> Mappi
     table: dict[str, type] = {}
     for one, section in items:
         claims.once("section", section.path, one)
+        what = f"section {section.path!r}: the types of {section.model.__name__} cannot be read"
+        one.fenced(what, lambda model=section.model: get_type_hints(model))  # type: ignore[misc]
         table[section.path] = section.model
     return MappingProxyType(table)
 

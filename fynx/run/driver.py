@@ -93,6 +93,10 @@ class Driver:
             self._worker.close()
         self._port = self._plane = self._worker = None
 
+    def installed(self, peer: str, child: str) -> list[int]:
+        """Handles of the Child SAs that the plane holds for this child."""
+        return [handle for handle, spec in self.children.items() if (spec.peer, spec.child) == (peer, child)]
+
     # What comes in.
 
     def datagram(self, datagram: Datagram) -> None:

@@ -23,7 +23,6 @@ from fynx.kernel.registry import Registry
 from fynx.plugin.dataplane import Acquire, ChildSpec, Plane, PlaneContext
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.planes import RoutedPlane
-from fynx.plugin.service import Service
 from fynx.plugin.transport import Path, Port
 from fynx.run.callers import Caller
 from fynx.run.control import ControlServer
@@ -34,6 +33,7 @@ from fynx.run.guards import Guards
 from fynx.run.notes import adopted, names
 from fynx.run.policy import host_policy, start_of
 from fynx.run.resolve import Resolver, sort_out, source_for
+from fynx.run.services import serve
 from fynx.run.status import status
 from fynx.run.words import describe
 from fynx.run.work import Worker
@@ -124,7 +124,7 @@ class Host:
         if self._files is not None:
             self._control = ControlServer(self._files.socket, self)
             await self._control.open()
-        self._services = [loop.create_task(self._serve(service)) for service in self.registry.services]
+        self._services = [loop.create_task(serve(service, self)) for service in self.registry.services]
 
     async def _close(self, *, leave_open: bool) -> None:
         for task in self._services:
@@ -217,7 +217,7 @@ class Host:
         if child:
             caller.wanted.discard(child)
             driver.command(TerminateChild(peer, child))
-            await self._gone(lambda: child not in (self.children_up(peer) or ()), timeout_s)
+            await self._gone(lambda: not driver.installed(peer, child), timeout_s)
         else:
             caller.forget()
             driver.command(Terminate(peer))
@@ -369,12 +369,6 @@ class Host:
         answers = await asyncio.gather(*(self._resolver.addresses(sort_out([name])) for name in wanted))
         return dict(zip(wanted, answers, strict=True))
 
-    async def _serve(self, service: Service) -> None:
-        try:
-            await service.run(ServiceView(self))
-        except Exception:
-            log.exception("service %s ended", service.name)
-
     def _save_plane(self, state: Mapping[str, object]) -> None:
         self._note["plane"] = dict(state)
         self._save()
@@ -383,22 +377,3 @@ class Host:
         self._note["resolved"] = {name: list(found) for name, found in self._resolver.known.items()}
         if self._files is not None:
             self._files.write_state(self._note)
-
-
-class ServiceView:
-    """The narrow view of a running host that a service gets (``fynx.plugin.service.Control``)."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    def status(self) -> Mapping[str, object]:
-        return self._host.status()
-
-    def counters(self) -> Mapping[str, int]:
-        return self._host.counters()
-
-    async def up(self, peer: str) -> None:
-        await self._host.up(peer)
-
-    async def down(self, peer: str) -> None:
-        await self._host.down(peer)

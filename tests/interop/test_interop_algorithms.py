@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from lab import traffic
 from lab.pair import ROLES, Pair, Settings, running
 from lab.plan import Plan, numbered
 
@@ -34,10 +35,21 @@ AS_STRONGSWAN_SAYS = {
 PLANS = {ike: numbered(number, ike=ike, esp=esp) for number, (ike, esp) in enumerate(ROWS.items(), start=1)}
 
 
-@pytest.fixture(scope="module", params=ROLES)
+GATEWAYS = {
+    "fynx_initiates": ("fynx_initiates", ["ipsecmb", "libcrypto", "sodium"]),
+    "strongswan_initiates": ("strongswan_initiates", ["ipsecmb", "libcrypto", "sodium"]),
+    "ipsecmb_alone": ("fynx_initiates", ["ipsecmb"]),
+    "libcrypto_alone": ("fynx_initiates", ["libcrypto"]),
+    "sodium_alone": ("fynx_initiates", ["sodium"]),
+}
+"""Role, and Fynx's providers: with one alone the adapter does what that library lacks."""
+
+
+@pytest.fixture(scope="module", params=GATEWAYS)
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    settings = Settings(plans=list(PLANS.values()))
-    with running("direct", tmp_path_factory.mktemp("algorithms"), ROLES[request.param], settings) as both:
+    role, providers = GATEWAYS[request.param]
+    settings = Settings(plans=list(PLANS.values()), fynx_site={"providers": providers})
+    with running("direct", tmp_path_factory.mktemp("algorithms"), ROLES[role], settings) as both:
         yield both
 
 
@@ -48,7 +60,24 @@ def test_traffic_passes_with_each_algorithm(gateway: Pair, ike: str) -> None:
     gateway.both_have(plan)
     assert gateway.ping(plan.children[0]) == 3
     assert gateway.ping(plan.children[0], back=True, size=1200) == 3
+    (left, right), size = (plan.children[0].left, plan.children[0].right), 200_000
+    ends = [end[0].removesuffix("/32") for end in (left, right)]
+    hosts = [gateway.topology.left.namespace, gateway.topology.right.namespace]
+    sent, arrived = traffic.transfer(hosts[0], ends[0], hosts[1], ends[1], size=size)
+    assert sent == arrived
     assert gateway.charon.suite(plan) == AS_STRONGSWAN_SAYS[ike]
     assert gateway.fynx.esp_suite(plan) == ROWS[ike]
     gateway.left.down(plan)
     gateway.both_lost(plan)
+
+
+def test_all_tunnels_stand_beside_each_other(gateway: Pair) -> None:
+    """Eight IKE SAs with eight suites at the same time: no packet takes another's."""
+    for plan in PLANS.values():
+        gateway.left.up(plan)
+    for plan in PLANS.values():
+        gateway.both_have(plan)
+        assert gateway.ping(plan.children[0], count=1) == 1
+    for plan in PLANS.values():
+        gateway.left.down(plan)
+        gateway.both_lost(plan)

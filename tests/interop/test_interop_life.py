@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 
 import pytest
+from lab import shark
 from lab.pair import ROLES, Pair
+from lab.topology import OUTER, inner
 from lab.wait import until
 
 QUICK = {"liveness_s": 1.0, "retransmission": {"base_s": 0.3, "tries": 4}}
@@ -64,7 +66,7 @@ def test_stopping_fynx_tells_strongswan(pair: Callable[..., Pair], role: str) ->
     both.left.up(both.plan)
     both.both_have()
     started = time.monotonic()
-    assert both.fynx.stop() == 0
+    both.fynx.stop()
     assert time.monotonic() - started < 3.0
     until(lambda: both.charon.ike_sa_count() == 0, "strongSwan was told", within_s=2.0)
 
@@ -97,6 +99,41 @@ def test_strongswan_notices_that_fynx_was_killed(pair: Callable[..., Pair], role
     until(lambda: both.charon.log().count("parsed INFORMATIONAL response") >= 2, "Fynx answers liveness checks")
     both.fynx.kill()
     until(lambda: both.charon.ike_sa_count() == 0, "strongSwan notices", within_s=12.0)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_killed_strongswan_comes_back_and_replaces_the_old_sa(pair: Callable[..., Pair], role: str) -> None:
+    """INITIAL_CONTACT of the new process ends what the old one left at Fynx, long before liveness would."""
+    both = pair(*ROLES[role])
+    both.left.up(both.plan)
+    before, _ = both.both_have()
+    both.charon.kill()
+    both.charon.start()
+    both.charon.load(both.plan, both.fynx.host)
+    both.charon.up(both.plan)
+    after, _ = both.both_have()
+    assert after["lan"].spi_in != before["lan"].spi_in
+    assert [peer["state"] for peer in both.fynx.status()["peers"]] == ["established"]
+    assert both.ping() == 3
+
+
+def test_nothing_leaves_in_clear_whatever_happens_to_the_peer_or_to_fynx(pair: Callable[..., Pair]) -> None:
+    """Left's default route leads to the router, where a leak would be seen."""
+    both = pair("fynx", "strongswan", topology="left_behind_nat", fynx_peer=QUICK)
+    with both.capture() as capture:
+        assert both.ping(count=1) == 0
+        both.left.up(both.plan)
+        both.both_have()
+        assert both.ping() == 3
+        both.charon.kill()
+        assert both.ping(count=1) == 0
+        until(lambda: not both.fynx.established(both.plan), "Fynx notices", within_s=12.0)
+        assert both.ping(count=1) == 0
+        both.fynx.kill()
+        assert both.ping(count=1) == 0
+    assert capture.esp()
+    assert shark.octets(inner(0), inner(1)) not in capture.octets
+    assert shark.octets(OUTER[0], inner(1)) not in capture.octets
 
 
 def test_killed_fynx_comes_back_and_replaces_the_old_sa(pair: Callable[..., Pair]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from lab import traffic
 from lab.pair import ROLES, Pair
 from lab.plan import Child, Plan
 from lab.topology import inner
@@ -62,3 +63,21 @@ def test_deleting_one_child_leaves_the_other(pair: Callable[..., Pair], role: st
     left, _ = both.both_have(count=1)
     assert set(left) == {"lab"}
     assert both.ping(children[1]) == 3
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_selectors_with_protocol_and_port_carry_that_traffic_alone(pair: Callable[..., Pair], role: str) -> None:
+    """A child for ICMP and one for TCP port 5000; what neither covers does not pass (RFC 7296 section 3.13.1)."""
+    echo = Child("echo", (f"{LEFT}[icmp]",), (f"{RIGHT}[icmp]",))
+    service = Child("service", (f"{LEFT}[tcp]",), (f"{RIGHT}[tcp/5000]",))
+    plan = replace(Plan(), children=(echo, service))
+    both = pair(*ROLES[role], plans=[plan])
+    for child in plan.children:
+        both.left.up(plan, child.name)
+    both.both_have(count=2)
+    left, right = both.topology.left.namespace, both.topology.right.namespace
+    assert traffic.ping(left, inner(0), inner(1)) == 3
+    sent, arrived = traffic.transfer(left, inner(0), right, inner(1), size=50_000, port=5000)
+    assert sent == arrived
+    with pytest.raises(OSError):
+        traffic.transfer(left, inner(0), right, inner(1), size=10, port=5001, within_s=1.0)

@@ -82,6 +82,8 @@ class ChildTask:
         try:
             yield from self._complete(message)
         except FynxError as error:
+            if maybe(message, SaPayload) is not None:  # the peer has made it: take it back
+                self.sa.start(ExchangeType.INFORMATIONAL, delete_spi=self.spi_in)
             self.sa.release(self.spi_in)
             if self.old is None or rekey_child.failed(self.sa, self.old, error):
                 self._refused(error)
@@ -106,13 +108,8 @@ class ChildTask:
         if not local or not remote or not subset(local, policy.local) or not subset(remote, policy.remote):
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the peer answered selectors wider than we offered")
         lost = self.old is not None and rekey_child.lost(self.old, self.ni, self.nr)
-        try:
-            agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound=not lost)
-            yield from install(self.sa, agreed, self._material(initiator=True))
-        except FynxError:
-            # The peer has installed it already: take it back.
-            self.sa.start(ExchangeType.INFORMATIONAL, delete_spi=self.spi_in)
-            raise
+        agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound=not lost)
+        yield from install(self.sa, agreed, self._material(initiator=True))
         self._installed(lost=lost)
 
     def _installed(self, *, lost: bool) -> None:

@@ -67,10 +67,10 @@ class Charon:
 
     kind = "strongswan"
 
-    def __init__(self, host: Host, directory: Path, options: Mapping[str, str] | None = None) -> None:
+    def __init__(self, host: Host, directory: Path, options: Mapping[str, object]) -> None:
         self.host = host
         self.directory = directory
-        self.options = dict(options or {})
+        self.options = dict(options)
         self._daemon = Daemon(host.namespace, directory, "charon")
         self._session: vici.Session | None = None
         self._socket: socket.socket | None = None

@@ -22,37 +22,44 @@ from lab.wait import until
 
 
 class Fynx:
-    """One Fynx. ``options`` are keys of ``host:`` (``{"cookie_threshold": 0}``)."""
+    """One Fynx. ``options`` are keys of ``host:`` (``{"cookie_threshold": 0}``), ``site`` those at the file's top."""
 
     kind = "fynx"
 
-    def __init__(self, host: Host, directory: Path, options: Mapping[str, object] | None = None) -> None:
+    def __init__(self, host: Host, directory: Path, options: Mapping[str, object], site: Mapping[str, object]) -> None:
         self.host = host
         self.directory = directory
         self.name = f"fxl{os.getpid()}-{('left', 'right')[host.side]}"
-        self._file = directory / "site.yaml"
-        self._host = {"plane": {"tun": {"device": "fynx0"}}, **(options or {})}
+        self.file = directory / f"{self.name}.yaml"
+        self._host = {"plane": {"tun": {"device": "fynx0"}}, **options}
+        self._site = dict(site)
         self._peers: dict[str, object] = {}
         self._daemon = Daemon(host.namespace, directory, "fynx")
 
     # Life.
 
     def start(self) -> None:
-        """Returns when the control socket answers."""
+        """Write the file and run it; returns when the control socket answers."""
         plugins = ["default", *(["+keylog"] if "keylog" in self._host else [])]
-        site = {"name": self.name, "plugins": plugins, "host": self._host, "peers": self._peers}
-        self._file.touch(mode=0o600)
-        self._file.write_text(yaml.safe_dump(site, sort_keys=False))
-        self._daemon.launch(sys.executable, "-m", "fynx", "run", "-c", str(self._file), environment=_environment())
+        site = {"name": self.name, "plugins": plugins, **self._site, "host": self._host, "peers": self._peers}
+        self.file.touch(mode=0o600)
+        self.file.write_text(yaml.safe_dump(site, sort_keys=False))
+        self.launch()
+
+    def launch(self) -> None:
+        """Run the file as it stands."""
+        self._daemon.launch(sys.executable, "-m", "fynx", "run", "-c", str(self.file), environment=self._environment())
         until(self._answers, f"Fynx answers on its control socket: {self.log()}", within_s=15.0)
 
     def _answers(self) -> bool:
         assert self._daemon.running(), f"Fynx ended: {self.log()}"
         return bool(self.status())
 
-    def stop(self) -> int:
-        """SIGTERM: the graceful end, with DELETEs. Returns the exit code."""
-        return self._daemon.end()
+    def stop(self) -> None:
+        """SIGTERM: the graceful end, with DELETEs. Whatever the test was about, Fynx itself must not have failed."""
+        code = self._daemon.end()
+        assert "Traceback" not in self.log(), self.log()
+        assert code in (0, -signal.SIGKILL), f"exit {code}: {self.log()}"
 
     def kill(self) -> None:
         """SIGKILL: no DELETE, no farewell."""
@@ -100,7 +107,7 @@ class Fynx:
         """One line to the control socket and one back; raises OSError when nobody listens."""
         with socket.socket(socket.AF_UNIX) as control:
             control.settimeout(30.0)
-            control.connect(f"/run/fynx/{self.name}.sock")
+            control.connect(str(self.directory / f"{self.name}.sock"))
             control.sendall(json.dumps(request).encode() + b"\n")
             with control.makefile("rb") as lines:
                 answer = json.loads(lines.readline() or b'{"ok": false, "error": "Fynx hung up"}')
@@ -110,8 +117,14 @@ class Fynx:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of Fynx's own command line, such as ``fynx status --json``, on this configuration."""
-        line = (sys.executable, "-m", "fynx", *arguments, "-c", str(self._file))
-        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=30.0, env=_environment())
+        return self.bare(*arguments, "-c", str(self.file))
+
+    def bare(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        line = (sys.executable, "-m", "fynx", *arguments)
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=30.0, env=self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "FYNX_RUN_DIR": str(self.directory), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
     # Sights.
 
@@ -138,10 +151,6 @@ class Fynx:
     def esp_suite(self, plan: Plan) -> str:
         """The algorithms of the plan's first child, in Fynx's notation."""
         return str(self._peer(plan)["children"][0]["esp"])
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
 
 def _view(child: dict[str, Any]) -> ChildView:

@@ -12,6 +12,7 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "tshark": "tshark",
     "charon-systemd": "charon-systemd",
+    "swanctl": "strongswan-swanctl",
 }
 FILES = {
     "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so": "libcharon-extra-plugins",

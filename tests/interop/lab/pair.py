@@ -31,6 +31,7 @@ class Settings:
     right_plans: Sequence[Plan] | None = None
     strongswan: Mapping[str, object] = field(default_factory=dict)
     fynx: Mapping[str, object] = field(default_factory=dict)
+    fynx_site: Mapping[str, object] = field(default_factory=dict)
     strongswan_peer: Mapping[str, object] = field(default_factory=dict)
     fynx_peer: Mapping[str, object] = field(default_factory=dict)
 
@@ -39,8 +40,8 @@ class Pair:
     """``kinds`` are "fynx" or "strongswan", left first. The left one is the initiator unless a test says otherwise.
 
     ``plans`` are loaded on both sides, unless ``left_plans`` or ``right_plans`` say otherwise for one. ``strongswan``
-    and ``fynx`` are options of the daemon (lines of strongswan.conf, keys of ``host:``), ``strongswan_peer`` and
-    ``fynx_peer`` further keys of each connection in that kind's own words.
+    and ``fynx`` are options of the daemon (lines of strongswan.conf, keys of ``host:``), ``fynx_site``
+    further keys of Fynx's file, ``strongswan_peer`` and ``fynx_peer`` further keys of each connection.
     """
 
     def __init__(self, topology: Topology, directory: Path, kinds: tuple[str, str], settings: Settings) -> None:
@@ -52,9 +53,9 @@ class Pair:
 
     def _end(self, host: Host, kind: str, directory: Path) -> End:
         directory.mkdir(mode=0o700)
-        maker = {"strongswan": Charon, "fynx": Fynx}[kind]
-        options = {"strongswan": self.settings.strongswan, "fynx": self.settings.fynx}[kind]
-        return maker(host, directory, options)
+        if kind == "fynx":
+            return Fynx(host, directory, self.settings.fynx, self.settings.fynx_site)
+        return Charon(host, directory, self.settings.strongswan)
 
     def start(self) -> None:
         # The initiator may stand behind a NAT: only it needs the other's address.

@@ -65,19 +65,31 @@ def _answered(echo: socket.socket, version: int, body: bytes, deadline: float) -
     return False
 
 
-def transfer(sender: Namespace, source: str, receiver: Namespace, target: str, *, size: int) -> tuple[str, str]:
-    """Send ``size`` random octets by TCP; the SHA-256 of what was sent and of what arrived."""
+def transfer(
+    sender: Namespace,
+    source: str,
+    receiver: Namespace,
+    target: str,
+    *,
+    size: int,
+    port: int = 0,
+    within_s: float = 20.0,
+) -> tuple[str, str]:
+    """Send ``size`` random octets by TCP; the SHA-256 of what was sent and of what arrived.
+
+    Raises OSError (a time-out is one) when the connection cannot be made.
+    """
     payload = os.urandom(size)
     family = socket.AF_INET6 if _family(target) == 6 else socket.AF_INET
-    server = receiver.inside(lambda: socket.create_server((target, 0), family=family))
+    server = receiver.inside(lambda: socket.create_server((target, port), family=family))
     digest = hashlib.sha256()
 
     def take() -> None:
-        server.settimeout(20.0)
+        server.settimeout(within_s)
         with suppress(OSError):
             connection, _ = server.accept()
             with connection:
-                connection.settimeout(20.0)
+                connection.settimeout(within_s)
                 while block := connection.recv(65536):
                     digest.update(block)
 
@@ -85,12 +97,12 @@ def transfer(sender: Namespace, source: str, receiver: Namespace, target: str, *
     reader.start()
     try:
         with sender.inside(lambda: socket.socket(family)) as client:
-            client.settimeout(20.0)
+            client.settimeout(within_s)
             client.bind((source, 0))
             client.connect((target, server.getsockname()[1]))
             client.sendall(payload)
             client.shutdown(socket.SHUT_WR)
-            reader.join(20.0)
+            reader.join(within_s)
     finally:
         reader.join(1.0)
         server.close()

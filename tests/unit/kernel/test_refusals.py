@@ -71,6 +71,13 @@ WRONG = {
         "registers PRF '1' twice",
     ),
     "model not frozen": (returning("fynx_sections", "[Section('acme', dict)]"), "no frozen dataclass"),
+    "model of unknown types": (
+        HEAD
+        + "from dataclasses import make_dataclass\n"
+        + "M = make_dataclass('M', [('x', 'Nowhere', 1)], frozen=True)\n"
+        + "@hookimpl\ndef fynx_sections(): return [Section('acme', M)]",
+        "section 'acme': the types of M cannot be read: NameError",
+    ),
     "odd section": (returning("fynx_sections", "[Section('a b', dict)]"), "gives the section path 'a b'"),
     "no command": (returning("fynx_commands", "[Command('acme', f)]"), "gives no click.Command for 'acme'"),
     "odd command": (returning("fynx_commands", "[Command('Acme Co', f)]"), "gives the command name 'Acme Co'"),

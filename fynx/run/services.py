@@ -1,0 +1,50 @@
+"""Runs the services of plugins beside the tunnels, each with a narrow view of the host."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+from fynx.plugin.service import Service
+
+log = logging.getLogger("fynx.run")
+
+
+class Served(Protocol):
+    """The host, as services may use it."""
+
+    def status(self) -> dict[str, object]: ...
+
+    def counters(self) -> Mapping[str, int]: ...
+
+    async def up(self, peer: str, child: str = "", *, timeout_s: float = ...) -> None: ...
+
+    async def down(self, peer: str, child: str = "", *, leave_open: bool = False, timeout_s: float = ...) -> bool: ...
+
+
+class View:
+    """``fynx.plugin.service.Control`` and no more."""
+
+    def __init__(self, host: Served) -> None:
+        self._host = host
+
+    def status(self) -> Mapping[str, object]:
+        return self._host.status()
+
+    def counters(self) -> Mapping[str, int]:
+        return self._host.counters()
+
+    async def up(self, peer: str) -> None:
+        await self._host.up(peer)
+
+    async def down(self, peer: str) -> None:
+        await self._host.down(peer)
+
+
+async def serve(service: Service, host: Served) -> None:
+    """Until cancelled; a service that fails is named in the log and stays ended."""
+    try:
+        await service.run(View(host))
+    except Exception:
+        log.exception("service %s ended", service.name)
