@@ -102,6 +102,8 @@ EXAMPLES = [
     events.IkeDown("hq", "11", "22", "deleted by us"),
     events.ChildUp("hq", "net", "1", "2", "aes", "10.1.0.0/16", "10.2.0.0/16"),
     events.ChildDown("hq", "net", "1", "2", "deleted"),
+    events.ChildRekeyed("hq", "net", "1", "3", "4", True),
+    events.IkeRekeyed("hq", "1", "2", "3", "4", False),
     events.ChildRefused("hq", "net", "TS_UNACCEPTABLE", "no selectors in common", "widen them"),
     events.Retransmitted("hq", "IKE_SA_INIT", 0, 2),
     events.PeerDead("hq", 5),
