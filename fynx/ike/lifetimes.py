@@ -95,11 +95,17 @@ def fire_child(endpoint: Endpoint, handle: int, timer: Timer) -> None:
 
 
 def _stop(endpoint: Endpoint, sa: IkeSa, child: ChildSa) -> None:
-    """The hard limit: no packet more, and the peer is told."""
+    """The hard limit: no packet more, and the peer is told. What should have replaced it in time is made anew."""
     if child.state not in (ChildState.ACTIVE, ChildState.REKEYING, ChildState.REKEYED):
         return
+    replaced = child.state is ChildState.REKEYED
     child.advance(ChildEvent.LIMIT)
+    waiting = [one for one in sa.queue if one[1].get("rekey") != child.handle]
+    sa.queue.clear()
+    sa.queue.extend(waiting)
     sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle)
+    if sa.initiator and not replaced and sa.established:
+        sa.start(ExchangeType.CREATE_CHILD_SA, child=child.name)
     endpoint.pump(sa)
 
 
