@@ -141,6 +141,8 @@ class IkeSa:
     children: dict[int, ChildSa] = field(default_factory=dict)
     reserved: dict[int, None] = field(default_factory=dict)
     """ESP SPIs that the plane keeps for children under way."""
+    deleted_early: dict[bytes, None] = field(default_factory=dict)
+    """ESP SPIs that the peer deleted while our request waits: its answer, on the way, may still bring them."""
     wanted: tuple[str, ...] = ()
     established_at: float | None = None
     heard_at: float = 0.0

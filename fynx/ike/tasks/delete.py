@@ -15,6 +15,9 @@ from fynx.plugin.extension import Incoming, Outgoing, Steps
 from fynx.wire.iana import NotifyType, Protocol, name_of
 from fynx.wire.payload import DeletePayload, NotifyPayload
 
+EARLY_LIMIT = 64
+"""SPIs of deletions that came before their child which are remembered."""
+
 
 class DeleteTask:
     """Options: ``delete`` (reason: the whole IKE SA), ``delete_child`` (handle), ``delete_spi`` (our SPI of a child
@@ -63,6 +66,8 @@ class DeleteTask:
         for spi in spis:
             child = self._by_peer_spi(int.from_bytes(spi, "big"))
             if child is None:
+                if self.sa.exchange is not None and len(self.sa.deleted_early) < EARLY_LIMIT:
+                    self.sa.deleted_early[spi] = None
                 continue
             if child.state is not ChildState.DELETING:  # else both deleted at once: each names only its own half
                 self.answer.append(_spi(child.spi_in))

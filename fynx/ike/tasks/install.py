@@ -109,6 +109,8 @@ def _spi_out(sa: IkeSa, octets: bytes) -> int:
     spi = int.from_bytes(octets, "big")
     if len(octets) != 4 or spi < LOWEST_SPI:
         raise PeerFault(NotifyType.INVALID_SYNTAX, f"ESP SPI {octets.hex()} is reserved or of a wrong size")
+    if octets in sa.deleted_early:
+        raise PeerFault(NotifyType.NO_ADDITIONAL_SAS, "the peer deleted this child before its answer came")
     if any(child.spi_out == spi for child in sa.children.values()):
         raise PeerFault(NotifyType.INVALID_SYNTAX, "the peer gave an ESP SPI that it uses already")
     return spi
