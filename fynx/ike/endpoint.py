@@ -115,6 +115,11 @@ class Endpoint:
         if sa is not None:
             sa.heard_at = now
 
+    def used(self, now: float, handle: int, packets: int, octets: int) -> None:
+        """What a child has carried so far, for its limits of use; called every few seconds."""
+        self.now = now
+        lifetimes.used(self, handle, packets, octets)
+
     def resolved(self, peer: str, remote: tuple[Network, ...]) -> None:
         """The addresses that a peer's DNS name has now."""
         self.peers.resolved(peer, remote)

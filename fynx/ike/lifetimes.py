@@ -124,6 +124,22 @@ def expired(endpoint: Endpoint, expire: Expire) -> None:
     _stop(endpoint, sa, child)
 
 
+def used(endpoint: Endpoint, handle: int, packets: int, octets: int) -> None:
+    """Limits of octets and packets, in whichever direction comes first."""
+    sa = endpoint.handles.get(handle)
+    child = sa.children.get(handle) if sa is not None else None
+    if sa is None or child is None:
+        return
+    policy = next((one for one in sa.policy.children if one.name == child.name), None)
+    if policy is None:
+        return
+    limit = policy.lifetime
+    if 0 < limit.hard_bytes <= octets or 0 < limit.hard_packets <= packets:
+        _stop(endpoint, sa, child)
+    elif 0 < limit.soft_bytes <= octets or 0 < limit.soft_packets <= packets:
+        rekey_child(endpoint, sa, child)
+
+
 def retire(endpoint: Endpoint, handle: int, *, confirmed: bool, linger: bool) -> None:
     endpoint.timers.cancel((Timer.CHILD_SOFT, handle))
     endpoint.timers.cancel((Timer.CHILD_HARD, handle))

@@ -210,11 +210,13 @@ class Driver:
         """Tells the core which Child SAs brought authenticated packets since the last look."""
         if self._plane is None:
             return
-        for handle in self.children:
-            packets = self._plane.usage(handle).packets_in
-            if packets > self._heard.get(handle, 0):
-                self._heard[handle] = packets
+        for handle in tuple(self.children):
+            usage = self._plane.usage(handle)
+            if usage.packets_in > self._heard.get(handle, 0):
+                self._heard[handle] = usage.packets_in
                 self.endpoint.activity(self.now, handle)
+            packets, octets = max(usage.packets_in, usage.packets_out), max(usage.bytes_in, usage.bytes_out)
+            self.endpoint.used(self.now, handle, packets, octets)
 
     def _guarded(self, step: Callable[[], object], *, pump: bool = True) -> None:
         try:

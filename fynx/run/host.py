@@ -14,7 +14,7 @@ from fynx.config.model import Config, Peer
 from fynx.errors import FynxError, StateError
 from fynx.esp.engine import make_engine
 from fynx.events import Event
-from fynx.ike.effects import Command, Terminate, TerminateChild
+from fynx.ike.effects import Command, Rekey, Terminate, TerminateChild
 from fynx.ike.endpoint import Endpoint
 from fynx.ike.policy import Network
 from fynx.ike.sa import IkeSa
@@ -116,7 +116,7 @@ class Host:
         port = self.port = await self._open_port(driver)
         plane = self.plane = await self._open_plane(driver, port)
         driver.open(port, plane, Worker(self.registry, plane, loop))
-        self._guards = Guards(self.config, policy, plane)
+        self._guards = Guards(self.config, policy, plane, self._alive)
         if isinstance(plane, RoutedPlane):
             plane.expect_peers([address for addresses in resolved.values() for address in addresses])
         self._guards.begin(adopted(self._note))
@@ -206,6 +206,11 @@ class Host:
             if not self._at_start(peer):
                 caller.forget()
             raise
+
+    def rekey(self, peer: str, child: str = "") -> None:
+        """Replaces the peer's IKE SA, or one child, now. Raises StateError when it is not up."""
+        self._caller(peer)
+        self.driver.command(Rekey(peer, child))
 
     async def down(self, peer: str, child: str = "", *, leave_open: bool = False, timeout_s: float = DOWN_S) -> bool:
         """Deletes the peer's SAs, or one child. True when nothing of it is kept closed: the peer confirmed."""
@@ -310,6 +315,9 @@ class Host:
         return frozenset(child.name for sa in sas for child in sa.children.values() if child.alive)
 
     # Inside.
+
+    def _alive(self, peer: str, handle: int) -> bool:
+        return any(handle in sa.children for sa in self._sas(peer))
 
     def _sas(self, peer: str) -> list[IkeSa]:
         return self.driver.endpoint.by_peer.get(peer, [])
