@@ -1,4 +1,4 @@
-/* adapter.c: operations whose cipher lives behind callbacks, one call for each batch: the only way from here to Python. */
+/* adapter.c: operations whose cipher lives behind callbacks, one call per batch: the only way from here to Python. */
 #include <stdlib.h>
 
 #include "core.h"

@@ -136,10 +136,10 @@ int fynx_plane_own_addresses(struct fynx_plane *plane, const uint8_t *addresses,
 int fynx_plane_match(struct fynx_plane *plane, const uint8_t *packet, uint32_t len);
 
 size_t fynx_plane_drain(struct fynx_plane *plane, uint8_t *out, size_t room);
-/* Packets lie end to end in `data`; `lengths` gives their sizes. Sealed ones that no socket takes are written to `out` as
- * handle (8 octets, host order), length (8 octets, host order), packet, padded to 8. Returns octets written, or an error. */
-int64_t fynx_plane_send(struct fynx_plane *plane, const uint8_t *data, const uint32_t *lengths, uint32_t n, uint8_t *out,
-                        size_t room);
+/* Packets lie end to end in `data`; `lengths` gives their sizes. Sealed ones that no socket takes are written to `out`
+ * as handle (8 octets, host order), length (8 octets, host order), packet, padded to 8. Returns octets, or an error. */
+int64_t fynx_plane_send(struct fynx_plane *plane, const uint8_t *data, const uint32_t *lengths, uint32_t n,
+                        uint8_t *out, size_t room);
 int64_t fynx_plane_receive(struct fynx_plane *plane, const struct fynx_path *path, const uint8_t *data,
                            const uint32_t *lengths, uint32_t n);
 int64_t fynx_plane_receive_clear(struct fynx_plane *plane, const uint8_t *data, const uint32_t *lengths, uint32_t n);

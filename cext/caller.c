@@ -1,4 +1,4 @@
-/* caller.c: batches that come from and go to the library instead of devices: sealing and opening in the caller's thread. */
+/* caller.c: batches that come from the library instead of devices: sealed and opened in the caller's thread. */
 #include <unistd.h>
 
 #include "core.h"
@@ -39,8 +39,8 @@ static size_t give_back(struct fynx_worker *w, uint32_t n, uint8_t *out, size_t 
   return at;
 }
 
-int64_t fynx_plane_send(struct fynx_plane *plane, const uint8_t *data, const uint32_t *lengths, uint32_t n, uint8_t *out,
-                        size_t room) {
+int64_t fynx_plane_send(struct fynx_plane *plane, const uint8_t *data, const uint32_t *lengths, uint32_t n,
+                        uint8_t *out, size_t room) {
   if (foreign(plane)) return FYNX_E_FORK; /* the child would repeat its parent's sequence numbers, and so its IVs */
   struct fynx_worker *w = plane->tx[0];
   size_t written = 0;

@@ -1,4 +1,4 @@
-/* child.c: installs, moves and removes Child SAs (RFC 4301 section 4.4.2); keys are wiped by their provider when freed. */
+/* child.c: installs, moves, removes Child SAs (RFC 4301 section 4.4.2); keys are wiped by their provider when freed. */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -146,13 +146,13 @@ static int publish(struct fynx_plane *plane, struct fynx_child *child, bool outb
   fynx_sad_publish(plane, child->in);
   if (!outbound) return 0;
   child->active = true;
-  return fynx_spd_rebuild(plane);
+  return fynx_rules_add(plane, child);
 }
 
 static int unpublish(struct fynx_plane *plane, struct fynx_child *child) {
   fynx_sad_withdraw(plane, child->in->spi);
   unlink_child(plane, child);
-  int rc = child->active ? fynx_spd_rebuild(plane) : 0;
+  int rc = child->active ? fynx_rules_drop(plane, child) : 0;
   return rc ? rc : fynx_retire(plane, child, fynx_child_free);
 }
 
@@ -166,8 +166,7 @@ int fynx_child_install(struct fynx_plane *plane, const struct fynx_child_spec *s
   if (rc) {
     fynx_child_free(child);
   } else if ((rc = publish(plane, child, spec->outbound != 0))) {
-    child->active = false; /* no snapshot has it; a worker may have seen its inbound half already */
-    unpublish(plane, child);
+    unpublish(plane, child); /* a worker may have seen its inbound half already: retired, not freed */
   } else {
     *result = child;
   }
@@ -182,7 +181,7 @@ int fynx_child_activate(struct fynx_plane *plane, struct fynx_child *child) {
   if (!child->active) {
     child->active = true;
     child->serial = ++plane->serial;
-    rc = fynx_spd_rebuild(plane);
+    rc = fynx_rules_add(plane, child);
     fynx_reclaim(plane, false);
   }
   pthread_mutex_unlock(&plane->control);

@@ -236,6 +236,9 @@ struct fynx_plane {
   uint32_t *spi_value; /* of reserved ones */
   struct fynx_child *children;
   struct fynx_policies *policies;
+  struct fynx_rule *rules; /* in order of lookup */
+  uint32_t n_rules;
+  uint32_t rules_room;
   uint8_t *own; /* addresses of this host, 16 octets each, sorted */
   uint32_t n_own;
   struct fynx_retired *retired;
@@ -253,6 +256,7 @@ void fynx_online(struct fynx_worker *w);
 void fynx_offline(struct fynx_worker *w);
 int fynx_retire(struct fynx_plane *plane, void *object, void (*release)(void *object));
 void fynx_reclaim(struct fynx_plane *plane, bool wait);
+void fynx_reclaim_pending(struct fynx_plane *plane);
 
 /* sad.c */
 struct fynx_sa_in *fynx_sad_find(struct fynx_plane *plane, uint32_t spi);
@@ -263,13 +267,21 @@ void fynx_sad_publish(struct fynx_plane *plane, struct fynx_sa_in *sa);
 void fynx_sad_withdraw(struct fynx_plane *plane, uint32_t spi);
 
 /* spd.c */
-int fynx_spd_rebuild(struct fynx_plane *plane);
 const struct fynx_rule *fynx_spd_find(const struct fynx_spd *spd, const struct fynx_flow *flow);
-const struct fynx_rule *fynx_spd_cached(struct fynx_worker *w, const struct fynx_spd *spd, const struct fynx_flow *flow);
+const struct fynx_rule *fynx_spd_cached(struct fynx_worker *w, const struct fynx_spd *spd,
+                                        const struct fynx_flow *flow);
 const struct fynx_rule *fynx_spd_clear(const struct fynx_spd *spd, const struct fynx_flow *flow);
 bool fynx_spd_own(const struct fynx_spd *spd, const struct fynx_flow *flow);
-struct fynx_range *fynx_ranges_new(const struct fynx_selector *a, uint32_t n_a, const struct fynx_selector *b, uint32_t n_b);
+struct fynx_range *fynx_ranges_new(const struct fynx_selector *a, uint32_t n_a, const struct fynx_selector *b,
+                                   uint32_t n_b);
 bool fynx_ranges_match(const struct fynx_range *ranges, uint32_t n, const struct fynx_flow *flow, bool source);
+
+/* rules.c */
+int fynx_rules_add(struct fynx_plane *plane, const struct fynx_child *child);
+int fynx_rules_drop(struct fynx_plane *plane, const struct fynx_child *child);
+int fynx_rules_reset(struct fynx_plane *plane);
+int fynx_rules_publish(struct fynx_plane *plane);
+void fynx_rules_restore(struct fynx_plane *plane);
 
 /* child.c */
 void fynx_child_free(void *child);

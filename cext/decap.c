@@ -14,7 +14,7 @@ static void find_sa(struct fynx_worker *w, struct fynx_slot *slot) {
   struct fynx_sa_in *sa = spi < 256 ? NULL : fynx_sad_find(w->plane, spi);
   if (!sa) {
     fynx_drop(w, slot, FYNX_DROP_UNKNOWN_SPI);
-    fynx_upcall_spi(w, &slot->path, spi);
+    if (spi >= 256) fynx_upcall_spi(w, &slot->path, spi);
     return;
   }
   uint32_t overhead = 8u + sa->iv_len + sa->icv_len;

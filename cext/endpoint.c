@@ -30,7 +30,8 @@ static int choose_socket(const struct fynx_plane *plane, const struct fynx_path 
 }
 
 static void control4(struct fynx_endpoint *e) {
-  struct cmsghdr header = {.cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo)), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
+  struct cmsghdr header = {
+      .cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo)), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
   struct in_pktinfo info = {0};
   memcpy(&info.ipi_spec_dst, e->path.local.ip + 12, 4);
   memcpy(e->control, &header, sizeof header);

@@ -58,3 +58,10 @@ void fynx_reclaim(struct fynx_plane *plane, bool wait) {
     sweep(plane);
   }
 }
+
+/* What a removal could not free at once, since a worker was slow, goes at the next occasion. */
+void fynx_reclaim_pending(struct fynx_plane *plane) {
+  pthread_mutex_lock(&plane->control);
+  fynx_reclaim(plane, false);
+  pthread_mutex_unlock(&plane->control);
+}

@@ -46,7 +46,9 @@ static bool parse4(const uint8_t *p, uint32_t len, struct fynx_flow *flow) {
   return true;
 }
 
-static bool is_extension(uint8_t next) { return next == HOPOPT || next == ROUTING || next == DSTOPT || next == FRAGMENT; }
+static bool is_extension(uint8_t next) {
+  return next == HOPOPT || next == ROUTING || next == DSTOPT || next == FRAGMENT;
+}
 
 /* At most eight extension headers: a longer chain is an attack, not traffic. */
 static bool walk6(const uint8_t *p, uint32_t total, struct fynx_flow_key *key) {
@@ -103,7 +105,9 @@ bool fynx_flow_martian(const struct fynx_flow *flow) {
   return high == 0 && (low >> 32) == UINT64_C(0xffff);  /* IPv4-mapped, RFC 4291 section 2.5.5.2 */
 }
 
-static bool not_above(const uint64_t a[2], const uint64_t b[2]) { return a[0] < b[0] || (a[0] == b[0] && a[1] <= b[1]); }
+static bool not_above(const uint64_t a[2], const uint64_t b[2]) {
+  return a[0] < b[0] || (a[0] == b[0] && a[1] <= b[1]);
+}
 
 bool fynx_range_match(const struct fynx_range *range, const struct fynx_flow_key *key, bool source) {
   const uint64_t *addr = source ? key->src : key->dst;
@@ -111,7 +115,7 @@ bool fynx_range_match(const struct fynx_range *range, const struct fynx_flow_key
   if (!not_above(range->start, addr) || !not_above(addr, range->end)) return false;
   if (range->protocol && (range->protocol != key->protocol || (key->flags & FYNX_FLOW_OPAQUE))) return false;
   if (range->start_port == 0 && range->end_port == UINT16_MAX) return true;
-  if (!(key->flags & FYNX_FLOW_PORTS)) return false; /* later fragments need a selector for any port (RFC 4301 section 7) */
+  if (!(key->flags & FYNX_FLOW_PORTS)) return false; /* later fragments: any port or nothing (RFC 4301 section 7) */
   uint16_t port = source ? key->sport : key->dport;
   return range->start_port <= port && port <= range->end_port;
 }

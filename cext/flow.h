@@ -1,4 +1,4 @@
-/* flow.h: what the SPD needs to know of an inner packet, and the ranges it is compared with (RFC 4301 section 4.4.1.1). */
+/* flow.h: what the SPD knows of an inner packet, and the ranges it is compared with (RFC 4301 section 4.4.1.1). */
 #ifndef FYNX_FLOW_H
 #define FYNX_FLOW_H
 

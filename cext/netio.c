@@ -129,14 +129,15 @@ static uint32_t read_tun(struct fynx_worker *w) {
     slot->data = w->arena + at + FYNX_HEAD;
     ssize_t got = read(w->tun, slot->data, FYNX_INNER_MAX);
     fynx_count(w, FYNX_COUNT_TUN_READS, 1);
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) {
+    if (got <= 0) {
+      if (got < 0 && errno == EINTR) continue;
+      if (got == 0 || errno != EAGAIN) { /* EIO, EBADFD: the device is down or gone */
         fynx_count(w, FYNX_COUNT_TUN_ERRORS, 1);
-        w->io->failed = true;
+        w->io->failures++;
       }
       break;
     }
+    w->io->failures = 0;
     slot->len = (uint32_t)got;
     at += fynx_align(FYNX_HEAD + (size_t)got + FYNX_TAIL, 64);
     n++;
@@ -148,14 +149,14 @@ void *fynx_tx_main(void *argument) {
   struct fynx_worker *w = argument;
   struct pollfd fds[2] = {{.fd = w->tun, .events = POLLIN}, {.fd = w->plane->stop_fd, .events = POLLIN}};
   while (!atomic_load_explicit(&w->plane->stopping, memory_order_relaxed)) {
-    w->io->failed = false;
     uint32_t n = read_tun(w);
     if (n) {
       fynx_online(w);
       fynx_encap(w, n);
       fynx_send_slots(w, n);
       fynx_offline(w);
-    } else if (w->io->failed) { /* device down: poll would return at once, so look again in a while */
+    } else if (w->io->failures) { /* poll would return at once for ever: look again in a while */
+      w->io->failures = 0;
       if (!await(fds + 1, 1, 50)) break;
     } else if (!await(fds, 2, -1)) {
       break;
@@ -235,9 +236,9 @@ static bool receive_batch(struct fynx_worker *w, const struct fynx_socket *socke
   if (got < 0) {
     if (errno == EAGAIN || errno == EINTR) return errno == EINTR;
     fynx_count(w, FYNX_COUNT_RECEIVE_ERRORS, 1); /* ECONNREFUSED and its like report on packets sent before */
-    w->io->failed = true;
-    return false;
+    return ++w->io->failures < 4; /* one by one they cost nothing; a socket that always fails must not spin */
   }
+  w->io->failures = 0;
   uint32_t n = demultiplex(w, socket, (uint32_t)got);
   if (n) {
     fynx_online(w);
@@ -256,11 +257,11 @@ void *fynx_rx_main(void *argument) {
   fds[w->n_sockets] = (struct pollfd){.fd = w->plane->stop_fd, .events = POLLIN};
   while (!atomic_load_explicit(&w->plane->stopping, memory_order_relaxed)) {
     bool any = false;
-    w->io->failed = false;
     for (uint32_t i = 0; i < w->n_sockets; i++) any |= receive_batch(w, &w->plane->sockets[w->sockets[i]]);
     if (any) continue;
-    /* After an error poll might return at once for ever: look again in a moment. */
-    if (!(w->io->failed ? await(fds + w->n_sockets, 1, 1) : await(fds, w->n_sockets + 1, -1))) break;
+    bool failing = w->io->failures != 0;
+    w->io->failures = 0;
+    if (!(failing ? await(fds + w->n_sockets, 1, 1) : await(fds, w->n_sockets + 1, -1))) break;
   }
   return NULL;
 }

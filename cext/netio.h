@@ -13,7 +13,7 @@ struct fynx_io {
   struct iovec iov[FYNX_BATCH];
   _Alignas(8) uint8_t names[FYNX_BATCH][sizeof(struct sockaddr_in6)];
   _Alignas(8) uint8_t controls[FYNX_BATCH][128];
-  bool failed; /* the last read met an error that is no mere EAGAIN */
+  uint32_t failures; /* reads in a row that met an error other than EAGAIN */
 };
 
 #endif

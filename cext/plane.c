@@ -61,7 +61,6 @@ static int plane_fill(struct fynx_plane *plane, uint32_t capacity, int inproc) {
   uint32_t size = fynx_pow2(capacity < 16 ? 16 : capacity);
   plane->mask = size - 1;
   plane->inproc = inproc != 0;
-  plane->owner = (int)getpid();
   atomic_init(&plane->epoch, 1);
   plane->table = calloc(size, sizeof *plane->table);
   plane->spi_state = calloc(size, sizeof *plane->spi_state);
@@ -72,7 +71,7 @@ static int plane_fill(struct fynx_plane *plane, uint32_t capacity, int inproc) {
   if (!plane->table || !plane->spi_state || !plane->spi_value) return FYNX_E_MEMORY;
   if (plane->event_fd < 0 || plane->stop_fd < 0 || (inproc && plane->inner_fd < 0)) return FYNX_E_SYSTEM;
   if (!fynx_worker_new(plane, true) || !fynx_worker_new(plane, false)) return FYNX_E_MEMORY;
-  return fynx_spd_rebuild(plane);
+  return fynx_rules_publish(plane);
 }
 
 struct fynx_plane *fynx_plane_new(uint32_t capacity, int inproc) {
@@ -81,6 +80,7 @@ struct fynx_plane *fynx_plane_new(uint32_t capacity, int inproc) {
   if (!plane) return NULL;
   memset(plane, 0, sizeof *plane);
   plane->event_fd = plane->stop_fd = plane->inner_fd = -1;
+  plane->owner = (int)getpid();
   pthread_mutex_init(&plane->control, NULL);
   pthread_mutex_init(&plane->sending, NULL);
   pthread_mutex_init(&plane->receiving, NULL);
@@ -95,7 +95,7 @@ static void close_fd(int fd) {
 }
 
 void fynx_plane_free(struct fynx_plane *plane) {
-  if (!plane) return;
+  if (!plane || (int)getpid() != plane->owner) return; /* a fork has copies of locks that nobody will open */
   fynx_plane_stop(plane);
   while (plane->children) fynx_child_remove(plane, plane->children);
   fynx_plane_policies(plane, NULL, 0);
@@ -108,6 +108,7 @@ void fynx_plane_free(struct fynx_plane *plane) {
   close_fd(plane->stop_fd);
   close_fd(plane->inner_fd);
   free(plane->own);
+  free(plane->rules);
   free((void *)plane->table);
   free(plane->spi_state);
   free(plane->spi_value);

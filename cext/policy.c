@@ -37,11 +37,12 @@ int fynx_plane_policies(struct fynx_plane *plane, const struct fynx_policy_spec 
   pthread_mutex_lock(&plane->control);
   struct fynx_policies *old = plane->policies;
   plane->policies = policies;
-  int rc = fynx_spd_rebuild(plane);
+  int rc = fynx_rules_reset(plane);
   if (rc == 0) {
     rc = fynx_retire(plane, old, policies_free);
   } else {
     plane->policies = old;
+    fynx_rules_restore(plane);
     policies_free(policies);
   }
   fynx_reclaim(plane, false);

@@ -3,8 +3,6 @@
 
 #include "core.h"
 
-#define LAST_PRIORITY INT32_MAX /* of an SA that has no PROTECT policy of its own */
-
 static bool range_from(const struct fynx_selector *s, struct fynx_range *r) {
   memset(r, 0, sizeof *r);
   r->family = s->family;
@@ -74,7 +72,8 @@ static uint32_t hash(const struct fynx_flow_key *key) {
   return (uint32_t)(h >> 40) & (FYNX_CACHE - 1);
 }
 
-const struct fynx_rule *fynx_spd_cached(struct fynx_worker *w, const struct fynx_spd *spd, const struct fynx_flow *flow) {
+const struct fynx_rule *fynx_spd_cached(struct fynx_worker *w, const struct fynx_spd *spd,
+                                        const struct fynx_flow *flow) {
   struct fynx_cached *c = &w->cache[hash(&flow->key)];
   if (c->generation == spd->generation && memcmp(&c->key, &flow->key, sizeof c->key) == 0) return c->rule;
   c->key = flow->key;
@@ -103,66 +102,6 @@ bool fynx_spd_own(const struct fynx_spd *spd, const struct fynx_flow *flow) {
   return bsearch(source, spd->own, spd->n_own, 16, compare_address) != NULL;
 }
 
-static int compare_rule(const void *a, const void *b) {
-  const struct fynx_rule *x = a, *y = b;
-  if (x->priority != y->priority) return x->priority < y->priority ? -1 : 1;
-  if (x->rank != y->rank) return x->rank < y->rank ? -1 : 1;
-  if (x->serial == y->serial) return 0;
-  return x->serial > y->serial ? -1 : 1; /* SAs before the bare policy, the newest first */
-}
-
-static const struct fynx_policy *policy_of(const struct fynx_policies *policies, uint32_t tag) {
-  for (uint32_t i = 0; policies && i < policies->n; i++)
-    if (policies->policy[i].action == FYNX_PROTECT && policies->policy[i].tag == tag) return &policies->policy[i];
-  return NULL;
-}
-
-static struct fynx_rule rule_of_child(const struct fynx_plane *plane, const struct fynx_child *c) {
-  const struct fynx_policy *policy = policy_of(plane->policies, c->tag);
-  return (struct fynx_rule){.priority = policy ? policy->priority : LAST_PRIORITY,
-                            .rank = policy ? policy->rank : 0,
-                            .serial = c->serial,
-                            .local = c->ranges,
-                            .remote = c->ranges + c->n_local,
-                            .n_local = c->n_local,
-                            .n_remote = c->n_remote,
-                            .action = FYNX_PROTECT,
-                            .tag = c->tag,
-                            .out = c->out};
-}
-
-static struct fynx_rule rule_of_policy(struct fynx_policy *p) {
-  return (struct fynx_rule){.priority = p->priority,
-                            .rank = p->rank,
-                            .local = p->ranges,
-                            .remote = p->ranges + p->n_local,
-                            .n_local = p->n_local,
-                            .n_remote = p->n_remote,
-                            .action = p->action,
-                            .tag = p->tag,
-                            .policy = p};
-}
-
-/* Makes and publishes a snapshot of policies and active children. With the control mutex held. */
-int fynx_spd_rebuild(struct fynx_plane *plane) {
-  struct fynx_spd *old = atomic_load(&plane->spd);
-  uint32_t n_static = plane->policies ? plane->policies->n : 0;
-  size_t own_at = sizeof(struct fynx_spd) + ((size_t)plane->n_children + n_static) * sizeof(struct fynx_rule);
-  uint32_t n_own = plane->n_own;
-  struct fynx_spd *spd = calloc(1, own_at + (size_t)n_own * 16);
-  if (!spd) return FYNX_E_MEMORY;
-  for (const struct fynx_child *c = plane->children; c; c = c->next)
-    if (c->active) spd->rule[spd->n++] = rule_of_child(plane, c);
-  for (uint32_t i = 0; i < n_static; i++) spd->rule[spd->n++] = rule_of_policy(&plane->policies->policy[i]);
-  qsort(spd->rule, spd->n, sizeof spd->rule[0], compare_rule);
-  spd->generation = ++plane->generation;
-  spd->own = (uint8_t(*)[16])(void *)((uint8_t *)spd + own_at);
-  spd->n_own = n_own;
-  if (n_own) memcpy(spd->own, plane->own, (size_t)n_own * 16);
-  atomic_store(&plane->spd, spd);
-  return fynx_retire(plane, old, free);
-}
-
 int fynx_plane_own_addresses(struct fynx_plane *plane, const uint8_t *addresses, uint32_t n) {
   uint8_t *copy = malloc((size_t)n * 16 + 1);
   if (!copy) return FYNX_E_MEMORY;
@@ -172,7 +111,7 @@ int fynx_plane_own_addresses(struct fynx_plane *plane, const uint8_t *addresses,
   free(plane->own);
   plane->own = copy;
   plane->n_own = n;
-  int rc = fynx_spd_rebuild(plane);
+  int rc = fynx_rules_publish(plane);
   fynx_reclaim(plane, false);
   pthread_mutex_unlock(&plane->control);
   return rc;

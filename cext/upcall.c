@@ -112,5 +112,6 @@ size_t fynx_plane_drain(struct fynx_plane *plane, uint8_t *out, size_t room) {
   for (uint32_t i = 0; i < plane->n_tx; i++) left |= take(&plane->tx[i]->upcalls, out, room, &at);
   if (left && write(plane->event_fd, &one, sizeof one) < 0) left = false;
   pthread_mutex_unlock(&plane->draining);
+  fynx_reclaim_pending(plane);
   return at;
 }

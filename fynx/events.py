@@ -76,6 +76,28 @@ class ChildDown(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ChildRekeyed(Event):
+    """A Child SA was replaced by a new one; nothing in flight is lost."""
+
+    child: str
+    old_spi_in: str
+    spi_in: str
+    spi_out: str
+    by_us: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IkeRekeyed(Event):
+    """An IKE SA was replaced; its Child SAs went on to the new one."""
+
+    old_spi_i: str
+    old_spi_r: str
+    spi_i: str
+    spi_r: str
+    by_us: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ChildRefused(Event):
     """A child was refused by us or by the peer while the IKE SA stays (RFC 7296 section 2.21.2)."""
 

@@ -69,6 +69,22 @@ def down(peer: str, child: str, config: Path | None, name: str, leave_open: bool
 
 
 @click.command()
+@click.argument("peer")
+@click.argument("child", default="")
+@config_option
+@name_option
+@json_option
+def rekey(peer: str, child: str, config: Path | None, name: str, as_json: bool) -> None:
+    """Replace PEER's IKE SA, or its one CHILD, now; no packet is lost."""
+    with _connect(config, name) as control:
+        control.ask("rekey", peer=peer, child=child)
+    if as_json:
+        print_json("rekey", {"peer": peer, "child": child})
+    else:
+        click.echo(f"{peer}{' ' + child if child else ''} is being rekeyed", err=True)
+
+
+@click.command()
 @click.argument("peer", default="")
 @config_option
 @name_option
@@ -157,4 +173,4 @@ def name_in(file: Path) -> str:
     return written if isinstance(written, str) and written else file.stem
 
 
-__all__ = ["down", "status", "up"]
+__all__ = ["down", "rekey", "status", "up"]

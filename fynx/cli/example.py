@@ -47,7 +47,8 @@ def swanctl_conf(site: Site) -> str:
         remote_net=site.remote_net,
         local_net=site.local_net,
         secret=_quoted(site.secret),
-        start="start" if site.remote_address == "any" else "none",
+        start="none",
+        addresses=_REACHING_US if site.remote_address == "any" else "",
         ike=", ".join(IKE),
         esp=", ".join(ESP),
     )
@@ -114,13 +115,18 @@ peers:
 kill_switch: true
 """
 
+_REACHING_US = """\
+    # Where Fynx is, so that this side can begin: swanctl --initiate --child lan
+    # remote_addrs = fynx.example.net
+"""
+
 _SWANCTL = """\
 # The other side of the tunnel for strongSwan: /etc/swanctl/swanctl.conf, then: swanctl --load-all
 # It holds a secret: keep it at mode 0600.
 connections {{
   fynx {{
     version = 2
-    encap = yes
+{addresses}    encap = yes
     proposals = {ike}
     local {{
       auth = psk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 import click
@@ -65,4 +66,5 @@ def say(error: BaseException) -> None:
 
 
 def _label(error: FynxError) -> str:
-    return click.style(error.label, fg="red") + ":" if sys.stderr.isatty() else f"{error.label}:"
+    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    return f"{click.style(error.label, fg='red') if coloured else error.label}:"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fynx.config.address import ANY, local_address, remote_network, selector
 from fynx.config.decode import NAME
-from fynx.config.model import Child, Peer
+from fynx.config.model import Child, IkeLifetime, Lifetime, Peer
 from fynx.config.problems import Problems, Wrong
 from fynx.config.proposal import parse_esp, parse_ike, remembering
 from fynx.config.tree import Mark
@@ -44,7 +44,7 @@ def record_checks(problems: Problems) -> Mapping[type, Callable[[object, str, Ma
 
         return note
 
-    return {Child: run(_child), Peer: run(_peer)}
+    return {Child: run(_child), Peer: run(_peer), Lifetime: run(_lifetime), IkeLifetime: run(_lifetime)}
 
 
 def check_psk(section: object, path: str, mark: Mark, problems: Problems, *, weak: bool) -> None:
@@ -105,6 +105,14 @@ def _child(record: object) -> Iterator[tuple[str, Wrong]]:
             "remote",
             Wrong("local and remote have no address family in common", "both IPv4, both IPv6, or both of each"),
         )
+
+
+def _lifetime(record: object) -> Iterator[tuple[str, Wrong]]:
+    """Soft comes before hard, where both are limits (RFC 4301 section 4.4.2.1); nothing is replaced in a storm."""
+    for unit in ("s", "bytes", "packets"):
+        soft, hard = getattr(record, f"soft_{unit}", 0), getattr(record, f"hard_{unit}", 0)
+        if soft and hard and soft >= hard:
+            yield f"soft_{unit}", Wrong(f"soft_{unit} is not below hard_{unit}", f"write a number below {hard:g}")
 
 
 def _peer(record: object) -> Iterator[tuple[str, Wrong]]:

@@ -88,6 +88,29 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """When a Child SA is replaced (soft) and when it stops (hard); 0 is no limit."""
+
+    soft_s: Annotated[float, Field(ge=0)] = 2700.0
+    hard_s: Annotated[float, Field(ge=0)] = 3600.0
+    soft_bytes: Annotated[int, Field(ge=0)] = 0
+    hard_bytes: Annotated[int, Field(ge=0)] = 0
+    soft_packets: Annotated[int, Field(ge=0)] = 0
+    hard_packets: Annotated[int, Field(ge=0)] = 0
+    jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    """Share of the soft time that is taken off at random, so that two ends seldom rekey at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class IkeLifetime:
+    """When an IKE SA is replaced (soft) and when it ends (hard); 0 is no limit."""
+
+    soft_s: Annotated[float, Field(ge=0)] = 14400.0
+    hard_s: Annotated[float, Field(ge=0)] = 15300.0
+    jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """A Child SA: the traffic that is protected."""
 
@@ -96,12 +119,13 @@ class Child:
     remote: Selectors = field(metadata={"example": "remote: [10.0.0.0/8]"})
     """Networks on the peer's side."""
     esp: Annotated[tuple[str, ...], OneOrMany(), Check("esp", trim=True)] = ESP
-    """Proposals in order of preference, such as ``aes256gcm16`` or ``aes256-sha256``."""
+    """Proposals in order of preference: ``aes256gcm16``, ``aes256-sha256``, or ``aes256gcm16-x25519`` with PFS."""
     mode: Literal["tunnel", "transport"] = "tunnel"
     start: Start | None = None
     """``none``, ``initiate`` or ``trap``; the peer's ``start`` when not given."""
     window: Annotated[int, Field(ge=32, le=65536)] = 1024
     """Anti-replay window in packets."""
+    lifetime: Lifetime = Lifetime()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +160,7 @@ class Peer:
     retransmission: Retransmission = Retransmission()
     unique: Literal["replace", "keep", "never"] = "replace"
     """What a second IKE SA with the same identities does to the first."""
+    lifetime: IkeLifetime = IkeLifetime()
     send_idr: bool = True
     """Whether we say whom we expect (IDr)."""
     childless: bool = False

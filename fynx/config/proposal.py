@@ -43,10 +43,11 @@ def parse_ike(text: str, algorithms: Algorithms) -> Proposal:
 
 
 def parse_esp(text: str, algorithms: Algorithms) -> Proposal:
-    """An ESP proposal: encryption, integrity unless it is an AEAD, ``esn`` and ``noesn``. Raises ``Wrong``."""
+    """An ESP proposal: encryption, integrity unless it is an AEAD, key exchange for PFS, ``esn`` and ``noesn``.
+
+    Raises ``Wrong``."""
     words = _words(text, _vocabulary(algorithms), "ESP")
     _refuse(words, TransformType.PRF, text, "ESP has no PRF")
-    _refuse(words, TransformType.KE, text, "a key exchange of its own for a child (PFS) is not built yet")
     _check_ciphers(words, text, "ESP", lambda cipher: cipher.esp)
     if not _of(words, TransformType.ESN):
         words = (*words, _Word("noesn", transform(TransformType.ESN, Esn.NO_ESN)))
@@ -109,7 +110,7 @@ def _words(text: str, vocabulary: Mapping[str, _Word], protocol: str) -> tuple[_
 
 def _usable(vocabulary: Mapping[str, _Word], protocol: str) -> list[str]:
     kinds = {TransformType.ENCR, TransformType.INTEG}
-    kinds |= {TransformType.PRF, TransformType.KE} if protocol == "IKE" else {TransformType.ESN}
+    kinds |= {TransformType.KE, TransformType.PRF if protocol == "IKE" else TransformType.ESN}
     return [text for text, word in vocabulary.items() if word.transform.type in kinds]
 
 

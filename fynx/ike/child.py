@@ -9,6 +9,14 @@ from fynx.ike.states import CHILD_TRANSITIONS, ChildEvent, ChildState, advance
 from fynx.plugin.dataplane import EspSuite, Selector
 
 
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A replacement that the peer made: its handle, and the lower of its exchange's nonces (RFC 7296 section 2.8.1)."""
+
+    handle: int
+    low: bytes
+
+
 @dataclass(slots=True)
 class ChildSa:
     name: str
@@ -20,10 +28,23 @@ class ChildSa:
     remote_ts: tuple[Selector, ...]
     mode: Literal["tunnel", "transport"] = "tunnel"
     state: ChildState = ChildState.CREATED
+    rival: Rival | None = None
+    """The peer's rekey of this child, which came while ours was under way, or instead of ours."""
+    refused: int = 0
+    """Rekeys that the peer put off, one after the other."""
+
+    @property
+    def current(self) -> bool:
+        """Stands for its policy: no other has replaced it."""
+        return self.state in (ChildState.CREATED, ChildState.ACTIVE, ChildState.REKEYING)
 
     def advance(self, event: ChildEvent) -> None:
         advance(self, event, CHILD_TRANSITIONS)
 
     @property
     def alive(self) -> bool:
-        return self.state in (ChildState.CREATED, ChildState.ACTIVE, ChildState.EXPIRED)
+        return self.state in ALIVE
+
+
+ALIVE = (ChildState.CREATED, ChildState.ACTIVE, ChildState.REKEYING, ChildState.REKEYED, ChildState.EXPIRED)
+"""Neither deleted nor on the way."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fynx.errors import StateError
+from fynx.ike import lifetimes
 from fynx.ike.conversation import INIT
 from fynx.ike.effects import (
     CheckLiveness,
     Command,
     Initiate,
     InitiateChild,
+    Rekey,
     StartExchange,
     Terminate,
     TerminateChild,
@@ -30,6 +32,8 @@ def perform(endpoint: Endpoint, command: Command) -> None:
             _initiate(endpoint, command)
         case InitiateChild():
             _initiate_child(endpoint, command)
+        case Rekey():
+            _rekey(endpoint, command)
         case Terminate():
             _terminate(endpoint, command)
         case TerminateChild():
@@ -79,6 +83,17 @@ def _add_child(endpoint: Endpoint, sa: IkeSa, name: str) -> None:
     if sa.child_of(name) is None and not asked and not running:
         sa.start(ExchangeType.CREATE_CHILD_SA, child=name)
         endpoint.pump(sa)
+
+
+def _rekey(endpoint: Endpoint, command: Rekey) -> None:
+    sa = _established(endpoint, command.peer)
+    if not command.child:
+        lifetimes.rekey_ike(endpoint, sa)
+        return
+    child = sa.child_of(command.child)
+    if child is None:
+        raise StateError(f"peer {command.peer!r} has no child {command.child!r} up")
+    lifetimes.rekey_child(endpoint, sa, child)
 
 
 def _terminate(endpoint: Endpoint, command: Terminate) -> None:

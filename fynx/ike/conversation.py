@@ -46,6 +46,7 @@ class Conversation:
     def open(self, sa: IkeSa, number: int, options: dict[str, object]) -> Running:
         """Builds the request of a new exchange and sends it."""
         exchange = self.catalogue.begin(sa, number, options)
+        sa.deleted_early.clear()
         request = yield from self._request(sa, exchange)
         sa.exchange = exchange
         sa.window.sent(number, request)

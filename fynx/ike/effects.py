@@ -95,6 +95,14 @@ class InitiateChild:
 
 
 @dataclass(frozen=True, slots=True)
+class Rekey:
+    """Replace the peer's IKE SA (``child`` empty) or one of its Child SAs now (RFC 7296 section 2.8)."""
+
+    peer: str
+    child: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Terminate:
     """DELETE the peer's IKE SAs (all peers when empty), then forget them."""
 
@@ -123,7 +131,7 @@ class StartExchange:
     options: Mapping[str, object] = field(default_factory=dict)
 
 
-Command = Initiate | InitiateChild | Terminate | TerminateChild | CheckLiveness | StartExchange
+Command = Initiate | InitiateChild | Rekey | Terminate | TerminateChild | CheckLiveness | StartExchange
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,33 +6,34 @@ Nothing raises out of ``datagram``: what is refused is counted by name and emitt
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any
 
-from fynx.errors import Drop, Dropped, FynxError, PeerFault
-from fynx.events import Event, HandshakeStarted, PacketRefused, PluginFailed
-from fynx.ike import commands, upkeep
+from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
+from fynx.events import Event, HandshakeStarted, PacketRefused
+from fynx.ike import commands, lifetimes, replies, succession, upkeep
 from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
-from fynx.ike.effects import Ask, Command, Effect, Emit, IkeSnapshot, ReleaseSpi, Remove, Transmit
-from fynx.ike.exchange import Catalogue, where
+from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
+from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
-from fynx.ike.sa import IkeSa
+from fynx.ike.randomness import guarded
+from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import snapshot
 from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
+from fynx.ike.turns import Turns
 from fynx.ike.window import Arrival, HalfOpenKey
 from fynx.plugin.crypto import Algorithms, Random
 from fynx.plugin.dataplane import Expire
-from fynx.plugin.extension import Extension
+from fynx.plugin.extension import Extension, Role
 from fynx.plugin.transport import Path
-from fynx.plugin.work import InstallChild, ReserveSpi, Work
 from fynx.wire.header import HEADER_LEN, Header, parse_header
 from fynx.wire.iana import NotifyType
-from fynx.wire.message import encode_message, parse_payloads
+from fynx.wire.message import parse_payloads
 from fynx.wire.payload import NotifyPayload, Payload
 
 SPI_LEN = 8
@@ -45,10 +46,10 @@ class Endpoint:
     def __init__(
         self, policy: HostPolicy, algorithms: Algorithms, extensions: tuple[Extension, ...], random: Random
     ) -> None:
-        self.policy, self.algorithms, self.random = policy, algorithms, random
+        self.policy, self.algorithms, self.random = policy, algorithms, guarded(random)
         self.now = 0.0
         self.peers = Peers(policy.peers)
-        self.admission = Admission(policy, random)
+        self.admission = Admission(policy, self.random)
         self.catalogue = Catalogue(extensions)
         self.conversation = Conversation(self.catalogue, partial(upkeep.verified, self))
         self.timers = Timers()
@@ -60,9 +61,8 @@ class Endpoint:
         self._responders: dict[bytes, IkeSa] = {}
         self._effects: deque[Effect] = deque()
         self._counters: Counter[str] = Counter()
-        self._parked: dict[int, tuple[IkeSa, Running, Callable[[FynxError | None], None]]] = {}
-        self._works: dict[int, Work] = {}
-        self._serials, self._tickets, self._handles = count(1), count(1), count(1)
+        self._turns = Turns(self, self._message)
+        self._serials, self._handles = count(1), count(1)
 
     # What the driver calls.
 
@@ -71,8 +71,8 @@ class Endpoint:
         self.now = now
         try:
             self._receive(path, data)
-        except Dropped as refusal:
-            self._refuse(path, refusal)
+        except (Dropped, CryptoError) as refusal:
+            self.refuse(path, refusal)
 
     def command(self, now: float, command: Command) -> None:
         """Raises ``StateError`` when it names a peer or a child that does not exist."""
@@ -82,22 +82,15 @@ class Endpoint:
     def answer(self, now: float, ticket: int, outcome: object) -> None:
         """The outcome of an ``Ask``: a value, or an exception instance. For an SA that is gone it is undone."""
         self.now = now
-        parked, work = self._parked.pop(ticket, None), self._works.pop(ticket, None)
-        if parked is not None:
-            self._step(*parked, outcome)
-            return
-        match work, outcome:
-            case ReserveSpi(), int(spi):
-                self.effect(ReleaseSpi(spi))
-            case InstallChild(child), None:
-                self.effect(Remove(child.handle))
+        self._turns.answer(ticket, outcome)
 
     def tick(self, now: float) -> None:
         self.now = now
-        for timer, serial in self.timers.due(now):
-            sa = self.sas.get(serial)
-            if sa is not None:
-                upkeep.fire(self, sa, timer)
+        for timer, number in self.timers.due(now):
+            if timer >= Timer.CHILD_SOFT:
+                lifetimes.fire_child(self, number, timer)
+            elif number in self.sas:
+                upkeep.fire(self, self.sas[number], timer)
 
     def deadline(self) -> float | None:
         return self.timers.next()
@@ -114,13 +107,18 @@ class Endpoint:
 
     def expired(self, now: float, expire: Expire) -> None:
         self.now = now
-        upkeep.expired(self, expire)
+        lifetimes.expired(self, expire)
 
     def activity(self, now: float, handle: int) -> None:
         """Authenticated traffic came in on this child: the peer lives."""
         sa = self.handles.get(handle)
         if sa is not None:
             sa.heard_at = now
+
+    def used(self, now: float, handle: int, packets: int, octets: int) -> None:
+        """What a child has carried so far, for its limits of use; called every few seconds."""
+        self.now = now
+        lifetimes.used(self, handle, packets, octets)
 
     def resolved(self, peer: str, remote: tuple[Network, ...]) -> None:
         """The addresses that a peer's DNS name has now."""
@@ -163,10 +161,33 @@ class Endpoint:
         )
 
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
-        for ticket in [ticket for ticket, parked in self._parked.items() if parked[0] is sa]:
-            self._parked.pop(ticket)[1].close()
+        self._turns.forget(sa)
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
+
+    def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
+        lifetimes.retire(self, handle, confirmed=confirmed, linger=linger)
+
+    def put_off(self, timer: Timer, number: int) -> None:
+        lifetimes.again_soon(self, (timer, number))
+
+    def fresh_spi(self, *, initiator: bool) -> bytes:
+        return self._fresh_spi(self._initiators if initiator else self._responders)
+
+    def inherit(self, old: IkeSa, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
+        role: Role = "initiator" if initiator else "responder"
+        sa = IkeSa(next(self._serials), role, self, old.path, spi_i, spi_r, old.policies, self.now)
+        table, spi = (self._initiators, spi_i) if initiator else (self._responders, spi_r)
+        table[spi] = self.sas[sa.serial] = sa
+        return sa
+
+    def rekeyed(self, old: IkeSa, successor: Successor) -> None:
+        succession.rekeyed(self, old, successor)
+
+    def offered(self, old: IkeSa, new: IkeSa) -> None:
+        succession.offered(self, old, new)
+
+    # SAs.
 
     def new_initiator(self, policy: PeerPolicy, path: Path, wanted: tuple[str, ...]) -> IkeSa:
         spi_i = self._fresh_spi(self._initiators)
@@ -192,21 +213,18 @@ class Endpoint:
 
     def pump(self, sa: IkeSa) -> None:
         """Starts the exchange that waits, when the window is free and the SA may carry it (section 2.3)."""
-        if sa.exchange is not None or sa.busy or not sa.queue or sa.serial not in self.sas:
+        if sa.exchange is not None or sa.working or sa.deferred or not sa.queue or sa.serial not in self.sas:
             return
         number, options = sa.queue[0]
         if not (number in (INIT, AUTH) or sa.established or "closing" in options):
             return
         sa.queue.popleft()
-        sa.busy = True
-        self._spawn(sa, self.conversation.open(sa, number, dict(options)), partial(self._opened, sa))
-
-    # Receiving.
+        self._turns.start(sa, self.conversation.open(sa, number, dict(options)), partial(self._opened, sa))
 
     def _receive(self, path: Path, data: bytes) -> None:
         header = parse_header(data)
         if header.major != 2:
-            self._wrong_version(header, path)
+            replies.wrong_version(self, header, path)
         if header.spi_i == NO_SPI:
             raise Dropped(Drop.ZERO_SPI, "initiator SPI 0")
         if header.exchange not in self.catalogue.exchanges:
@@ -216,8 +234,12 @@ class Endpoint:
             return
         sa = self._find(header)
         if sa is None:
-            self._unknown(header, path)
-        elif header.response:
+            replies.unknown(self, header, path)
+        else:
+            self._message(sa, header, path, data)
+
+    def _message(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
+        if header.response:
             self._response(sa, header, path, data)
         else:
             self._request(sa, header, path, data)
@@ -262,12 +284,12 @@ class Endpoint:
             payloads = parse_payloads(header.next_payload, data[HEADER_LEN:])
         except PeerFault as fault:
             if fault.notify == NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD:
-                self._reply_in_clear(header, path, NotifyPayload(fault.notify, fault.data))
+                replies.in_clear(self, header, path, NotifyPayload(fault.notify, fault.data))
             raise Dropped(Drop.SYNTAX, fault.why) from None
         cookie = self.admission.cookie(self.now, header.spi_i, path, payloads)
         if cookie is not None:
             self.count("cookies_asked")
-            self._reply_in_clear(header, path, NotifyPayload(NotifyType.COOKIE, cookie))
+            replies.in_clear(self, header, path, NotifyPayload(NotifyType.COOKIE, cookie))
             return
         self._begin(header, path, data, key, payloads)
 
@@ -280,26 +302,25 @@ class Endpoint:
                 upkeep.settle(self, sa)
                 return
             if isinstance(error, PeerFault) and error.notify not in SILENT:
-                self._reply_in_clear(header, path, NotifyPayload(error.notify, error.data))
+                replies.in_clear(self, header, path, NotifyPayload(error.notify, error.data))
             else:
-                reason = error.reason if isinstance(error, Dropped) else Drop.SYNTAX
-                self._refuse(path, Dropped(reason, str(error)))
+                self.refuse(path, error)
             self.drop(sa, str(error))
 
-        self._spawn(sa, self.conversation.answer_init(sa, payloads, data), finished)
+        self._turns.start(sa, self.conversation.answer_init(sa, payloads, data), finished)
 
     def _response(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         if not sa.window.answers(header.message_id, header.exchange) or sa.initiator is header.initiator:
             raise Dropped(Drop.UNEXPECTED_RESPONSE, f"no request {header.message_id} is waiting")
-        if sa.busy:
-            raise Dropped(Drop.BUSY, "a response is being worked on")
+        if sa.working:
+            self._turns.wait(sa, header, path, data)
+            return
         if header.exchange != INIT and not outer_payloads(header, data):
             raise Dropped(Drop.NOT_PROTECTED, "an empty message in clear")
         upkeep.hint(self, sa, header, data)
         if header.exchange == INIT:
             sa.path = replace(sa.path, local=sa.path.local or path.local)
-        sa.busy = True
-        self._spawn(sa, self.conversation.complete(sa, header, data, path), partial(self._completed, sa, path))
+        self._turns.start(sa, self.conversation.complete(sa, header, data, path), partial(self._completed, sa, path))
 
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         arrival = sa.window.arrival(header.message_id)
@@ -315,12 +336,14 @@ class Endpoint:
             raise Dropped(Drop.WINDOW, f"message id {header.message_id}, expected {sa.window.expected}")
         if arrival is Arrival.BUSY:
             raise Dropped(Drop.BUSY, "the request is being worked on")
-        self._spawn(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
+        if sa.working:
+            self._turns.wait(sa, header, path, data)
+            return
+        self._turns.start(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
 
     # After the steps.
 
     def _opened(self, sa: IkeSa, error: FynxError | None) -> None:
-        sa.busy = False
         if error is not None:
             upkeep.own_failure(self, sa, error)
             return
@@ -328,11 +351,10 @@ class Endpoint:
         self.pump(sa)
 
     def _completed(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
-        sa.busy = False
         if upkeep.is_incomplete(self, sa, error):
             return
         if error is not None:
-            self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
+            self.refuse(path, error)
             upkeep.after_refusal(self, sa)
             return
         if sa.exchange is None:
@@ -346,52 +368,13 @@ class Endpoint:
             return
         if error is not None:
             sa.window.abandon()
-            self._refuse(path, error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error)))
+            self.refuse(path, error)
             return
         upkeep.settle(self, sa)
 
-    def _spawn(self, sa: IkeSa, running: Running, finished: Callable[[FynxError | None], None]) -> None:
-        self._step(sa, running, finished, None)
-
-    def _step(self, sa: IkeSa, running: Running, finished: Callable[[FynxError | None], None], outcome: object) -> None:
-        """Runs until the next piece of work or the end. A bug ends this SA, not the host."""
-        try:
-            work = running.throw(outcome) if isinstance(outcome, BaseException) else running.send(outcome)
-        except StopIteration:
-            finished(None)
-        except FynxError as error:
-            finished(error)
-        except Exception as bug:
-            self.emit(PluginFailed(sa.peer, "core", "exchange", f"{type(bug).__name__} at {where(bug)}"))
-            self.drop(sa, "an internal error")
-        else:
-            ticket = next(self._tickets)
-            self._parked[ticket], self._works[ticket] = (sa, running, finished), work
-            self.effect(Ask(ticket, work))
-
     # Refusing.
 
-    def _refuse(self, path: Path, refusal: Dropped) -> None:
+    def refuse(self, path: Path, error: FynxError) -> None:
+        refusal = error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error))
         self.count(f"drop_{refusal.reason.value}")
         self.emit(PacketRefused("", refusal.reason.value, str(path), refusal.why))
-
-    def _wrong_version(self, header: Header, path: Path) -> None:
-        if header.major > 2 and not header.response:
-            self._reply_in_clear(header, path, NotifyPayload(NotifyType.INVALID_MAJOR_VERSION))
-        raise Dropped(Drop.VERSION, f"major version {header.major}")
-
-    def _unknown(self, header: Header, path: Path) -> None:
-        if not header.response:
-            self._reply_in_clear(header, path, NotifyPayload(NotifyType.INVALID_IKE_SPI))
-        raise Dropped(Drop.UNKNOWN_SPI, "no such IKE SA")
-
-    def _reply_in_clear(self, header: Header, path: Path, notify: NotifyPayload) -> None:
-        """One unprotected answer, rate limited, never longer than what it answers (sections 2.5, 2.6, 2.21.4)."""
-        answer = replace(header, initiator=not header.initiator, response=True, major=2, minor=0, version_flag=False)
-        data = encode_message(answer, (notify,))
-        if len(data) > header.length and notify.type != NotifyType.INVALID_MAJOR_VERSION and header.exchange != INIT:
-            return
-        if not self.admission.replies.take(self.now):
-            self.count(f"drop_{Drop.RATE_LIMITED.value}")
-            return
-        self.effect(Transmit(path, data))

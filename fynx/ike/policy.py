@@ -22,6 +22,25 @@ class AuthPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """When an SA is replaced (soft) and when it stops (hard), in seconds, octets and packets; 0 is no limit.
+
+    ``jitter`` takes up to that share off each soft limit, so that two ends seldom rekey at once (RFC 7296 section 2.8).
+    """
+
+    soft_s: float = 2700.0
+    hard_s: float = 3600.0
+    soft_bytes: int = 0
+    hard_bytes: int = 0
+    soft_packets: int = 0
+    hard_packets: int = 0
+    jitter: float = 0.1
+
+
+IKE_LIFETIME = Lifetime(soft_s=4 * 3600.0, hard_s=4 * 3600.0 + 900.0)
+
+
+@dataclass(frozen=True, slots=True)
 class ChildPolicy:
     """A Child SA that may be made: selectors from our side, proposals in order of preference."""
 
@@ -32,6 +51,7 @@ class ChildPolicy:
     mode: Literal["tunnel", "transport"] = "tunnel"
     start: Literal["none", "initiate", "trap"] = "initiate"
     window: int = 1024
+    lifetime: Lifetime = Lifetime()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +88,7 @@ class PeerPolicy:
     """Take and send messages in fragments (RFC 7383)."""
     fragment_size: int = 1280
     """Octets of the largest IP datagram that carries a fragment."""
+    lifetime: Lifetime = IKE_LIFETIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,13 @@ from fynx.ike.natd import NatStatus
 from fynx.ike.policy import HostPolicy, PeerPolicy
 from fynx.ike.protect import IkeSuite, Protector
 from fynx.ike.states import ESTABLISHED, IKE_TRANSITIONS, IkeEvent, IkeState, advance
+from fynx.ike.timers import Timer
 from fynx.ike.window import HalfOpenKey, Window
 from fynx.plugin.auth import Identity
 from fynx.plugin.crypto import Algorithms, Offer
 from fynx.plugin.extension import Role
 from fynx.plugin.transport import Path
+from fynx.wire.header import Header
 from fynx.wire.proposal import Proposal
 
 if TYPE_CHECKING:
@@ -58,6 +60,28 @@ class Services(Protocol):
         """Forgets the SA and removes its children, without a word to the peer."""
         ...
 
+    def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
+        """Takes a Child SA out of the plane; ``linger``: only after what is in flight has arrived."""
+        ...
+
+    def put_off(self, timer: Timer, number: int) -> None:
+        """Lets a soft limit come again in a few, random seconds (section 2.25)."""
+        ...
+
+    def fresh_spi(self, *, initiator: bool) -> bytes: ...
+
+    def inherit(self, old: IkeSa, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
+        """A new IKE SA between the same two, without keys and children yet."""
+        ...
+
+    def rekeyed(self, old: IkeSa, successor: Successor) -> None:
+        """Our rekey of ``old`` stands: children move, unless the peer's own rekey wins (RFC 7296 section 2.8.2)."""
+        ...
+
+    def offered(self, old: IkeSa, new: IkeSa) -> None:
+        """We answered the peer's rekey of ``old``: children move, unless ours is under way too."""
+        ...
+
 
 @dataclass(slots=True, repr=False)
 class InitState:
@@ -74,6 +98,14 @@ class InitState:
     cookies_seen: int = 0
     methods_changed: int = 0
     half_open: HalfOpenKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """An IKE SA made to replace another: and the lower of the nonces it was made with (section 2.8.2)."""
+
+    sa: IkeSa
+    low: bytes
 
 
 @dataclass(slots=True)
@@ -111,6 +143,8 @@ class IkeSa:
     children: dict[int, ChildSa] = field(default_factory=dict)
     reserved: dict[int, None] = field(default_factory=dict)
     """ESP SPIs that the plane keeps for children under way."""
+    deleted_early: dict[bytes, None] = field(default_factory=dict)
+    """ESP SPIs that the peer deleted while our request waits: its answer, on the way, may still bring them."""
     wanted: tuple[str, ...] = ()
     established_at: float | None = None
     heard_at: float = 0.0
@@ -120,8 +154,18 @@ class IkeSa:
     counters: Counter[str] = field(default_factory=Counter)
     closing: str = ""
     """Set by a task: drop this SA, for this reason, once the message under way is out."""
-    busy: bool = False
-    """One of our own exchanges is between its steps (an answer is pending)."""
+    forgotten: list[int] = field(default_factory=list)
+    """Handles of children that the peer no longer knows: to be made anew (section 2.25)."""
+    successor: IkeSa | None = None
+    """The IKE SA that took over the children."""
+    rival: Successor | None = None
+    """The peer's rekey of this SA, answered while ours was under way, or instead of ours."""
+    refused: int = 0
+    """Rekeys of this SA that the peer put off, one after the other."""
+    working: bool = False
+    """A message of this SA, ours or the peer's, is between its steps: others wait their turn."""
+    deferred: deque[tuple[Header, Path, bytes]] = field(default_factory=deque)
+    """Messages that came meanwhile."""
 
     @property
     def peer(self) -> str:
@@ -167,7 +211,7 @@ class IkeSa:
             self.services.effect(ReleaseSpi(spi))
 
     def child_of(self, name: str) -> ChildSa | None:
-        return next((child for child in self.children.values() if child.name == name and child.alive), None)
+        return next((child for child in self.children.values() if child.name == name and child.current), None)
 
     def wipe(self) -> None:
         if self.keys is not None:

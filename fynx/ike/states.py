@@ -29,6 +29,9 @@ class IkeEvent(Enum):
     SEND_AUTH = "send_auth"
     AUTHENTICATED = "authenticated"
     SEND_DELETE = "send_delete"
+    START_REKEY = "start_rekey"
+    REKEY_FAILED = "rekey_failed"
+    INHERIT = "inherit"
     GONE = "gone"
 
 
@@ -43,6 +46,10 @@ IKE_TRANSITIONS: dict[tuple[IkeState, IkeEvent], IkeState] = {
     (IkeState.INIT_DONE, IkeEvent.AUTHENTICATED): IkeState.ESTABLISHED,
     (IkeState.AUTH_SENT, IkeEvent.SEND_DELETE): IkeState.DELETING,
     (IkeState.ESTABLISHED, IkeEvent.SEND_DELETE): IkeState.DELETING,
+    (IkeState.ESTABLISHED, IkeEvent.START_REKEY): IkeState.REKEYING,
+    (IkeState.REKEYING, IkeEvent.REKEY_FAILED): IkeState.ESTABLISHED,
+    (IkeState.REKEYING, IkeEvent.SEND_DELETE): IkeState.DELETING,
+    (IkeState.IDLE, IkeEvent.INHERIT): IkeState.ESTABLISHED,
     **{(state, IkeEvent.GONE): IkeState.DELETED for state in IkeState if state is not IkeState.DELETED},
 }
 
@@ -50,6 +57,8 @@ IKE_TRANSITIONS: dict[tuple[IkeState, IkeEvent], IkeState] = {
 class ChildState(Enum):
     CREATED = "created"
     ACTIVE = "active"
+    REKEYING = "rekeying"
+    REKEYED = "rekeyed"
     EXPIRED = "expired"
     DELETING = "deleting"
     DELETED = "deleted"
@@ -58,13 +67,24 @@ class ChildState(Enum):
 class ChildEvent(Enum):
     INSTALLED = "installed"
     LIMIT = "limit"
+    START_REKEY = "start_rekey"
+    REKEY_FAILED = "rekey_failed"
+    REPLACED = "replaced"
     SEND_DELETE = "send_delete"
     GONE = "gone"
 
 
 CHILD_TRANSITIONS: dict[tuple[ChildState, ChildEvent], ChildState] = {
     (ChildState.CREATED, ChildEvent.INSTALLED): ChildState.ACTIVE,
+    (ChildState.ACTIVE, ChildEvent.START_REKEY): ChildState.REKEYING,
+    (ChildState.REKEYING, ChildEvent.REKEY_FAILED): ChildState.ACTIVE,
+    (ChildState.REKEYING, ChildEvent.REPLACED): ChildState.REKEYED,
+    (ChildState.ACTIVE, ChildEvent.REPLACED): ChildState.REKEYED,
     (ChildState.ACTIVE, ChildEvent.LIMIT): ChildState.EXPIRED,
+    (ChildState.REKEYING, ChildEvent.LIMIT): ChildState.EXPIRED,
+    (ChildState.REKEYED, ChildEvent.LIMIT): ChildState.EXPIRED,
+    (ChildState.REKEYED, ChildEvent.SEND_DELETE): ChildState.DELETING,
+    (ChildState.REKEYING, ChildEvent.SEND_DELETE): ChildState.DELETING,
     (ChildState.ACTIVE, ChildEvent.SEND_DELETE): ChildState.DELETING,
     (ChildState.EXPIRED, ChildEvent.SEND_DELETE): ChildState.DELETING,
     **{(state, ChildEvent.GONE): ChildState.DELETED for state in ChildState if state is not ChildState.DELETED},

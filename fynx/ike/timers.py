@@ -15,11 +15,19 @@ class Timer(IntEnum):
     LIVENESS = 3
     KEEPALIVE = 4
     HINTED = 5
-    FRAGMENTS = 6
+    IKE_SOFT = 6
+    IKE_HARD = 7
+    REPLACED = 8
+    FRAGMENTS = 9
+    CHILD_SOFT = 20
+    CHILD_HARD = 21
+    LINGER = 22
 
+
+IKE_TIMERS = tuple(timer for timer in Timer if timer < Timer.CHILD_SOFT)
 
 Key = tuple[Timer, int]
-"""Which timer, of which SA (its serial number)."""
+"""Which timer, of which IKE SA (its serial number) or, from CHILD_SOFT on, of which Child SA (its handle)."""
 
 
 class Timers:
@@ -39,7 +47,7 @@ class Timers:
         self._deadlines.pop(key, None)
 
     def cancel_all(self, serial: int) -> None:
-        for timer in Timer:
+        for timer in IKE_TIMERS:
             self._deadlines.pop((timer, serial), None)
 
     def next(self) -> float | None:

@@ -12,18 +12,17 @@ from fynx.events import (
     PathChanged,
     PeerDead,
     Retransmitted,
-    SequenceExhausted,
 )
+from fynx.ike import lifetimes, succession
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move
 from fynx.ike.fitting import probe, send
 from fynx.ike.fragments import Incomplete
 from fynx.ike.sa import Failure, IkeSa
-from fynx.ike.states import ChildEvent, ChildState, IkeEvent, IkeState
-from fynx.ike.tasks.child import esp_path
+from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.tasks.delete import remove_child
+from fynx.ike.tasks.install import esp_path
 from fynx.ike.timers import Timer
-from fynx.plugin.dataplane import Expire
 from fynx.plugin.keylog import IkeKeyRecord
 from fynx.plugin.transport import Path
 from fynx.wire.header import Header
@@ -44,6 +43,7 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     if sa.serial not in endpoint.sas:
         return
     if sa.closing:
+        succession.deleted(endpoint, sa)
         endpoint.drop(sa, sa.closing, confirmed=True)
         return
     if sa.state is IkeState.INIT_DONE and sa.initiator:
@@ -53,22 +53,32 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         _log_keys(sa)
     if sa.established and sa not in endpoint.by_peer.setdefault(sa.peer, []):
         _established(endpoint, sa)
-    for handle in sa.children:
+    for handle, child in sa.children.items():
+        if handle not in endpoint.handles:
+            lifetimes.watch_child(endpoint, sa, child)
         endpoint.handles[handle] = sa
+    lifetimes.follow_up(endpoint, sa)
     for sibling in endpoint.siblings(sa) if sa.established else ():
         endpoint.pump(sibling)
     endpoint.pump(sa)
 
 
 def _established(endpoint: Endpoint, sa: IkeSa) -> None:
-    endpoint.by_peer[sa.peer].append(sa)
-    sa.heard_at = endpoint.now
+    """IKE_AUTH is through."""
     if sa.initiator:
         endpoint.timers.set((Timer.HALF_OPEN, sa.serial), endpoint.now + endpoint.policy.half_open_s)
         for name in sa.wanted[1:]:
             sa.start(ExchangeType.CREATE_CHILD_SA, child=name)
     else:
         endpoint.admission.closed(_source(sa))
+    stands(endpoint, sa)
+    lifetimes.watch_ike(endpoint, sa)
+
+
+def stands(endpoint: Endpoint, sa: IkeSa) -> None:
+    """An IKE SA is established, by IKE_AUTH or by a rekey: it is kept alive from now on."""
+    endpoint.by_peer.setdefault(sa.peer, []).append(sa)
+    sa.heard_at = endpoint.now
     if sa.policy.liveness_s:
         endpoint.timers.set((Timer.LIVENESS, sa.serial), endpoint.now + sa.policy.liveness_s)
     if sa.nat is not None and sa.nat.local and sa.policy.keepalive_s > 0:
@@ -98,7 +108,7 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     listed = endpoint.by_peer.get(sa.peer, [])
     if sa in listed:
         listed.remove(sa)
-    elif not sa.initiator:
+    elif key is not None:
         endpoint.admission.closed(_source(sa))
     if sa.failure is not None and sa.failure.notify == "AUTHENTICATION_FAILED" and not sa.initiator:
         endpoint.admission.failed(endpoint.now, sa.path.remote)
@@ -108,6 +118,8 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
 
 
 def _tell(endpoint: Endpoint, sa: IkeSa, reason: str, *, was_up: bool) -> None:
+    if sa.successor is not None:
+        return
     if was_up:
         endpoint.emit(IkeDown(sa.peer, sa.spi_i.hex(), sa.spi_r.hex(), reason))
         return
@@ -198,6 +210,14 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
             endpoint.timers.set((timer, sa.serial), endpoint.now + sa.policy.keepalive_s)
         case Timer.FRAGMENTS:
             _fragments(endpoint, sa)
+        case Timer.IKE_SOFT:
+            lifetimes.rekey_ike(endpoint, sa)
+        case Timer.IKE_HARD:
+            sa.queue.clear()
+            sa.start(ExchangeType.INFORMATIONAL, delete="its lifetime is over")
+            endpoint.pump(sa)
+        case Timer.REPLACED:
+            endpoint.drop(sa, "replaced; the peer did not delete it")
         case Timer.HINTED:
             endpoint.drop(sa, sa.failure.reason if sa.failure is not None else "refused by the peer")
 
@@ -289,21 +309,6 @@ def path_seen(endpoint: Endpoint, handle: int, path: Path) -> None:
     sa = endpoint.handles.get(handle)
     if sa is not None and sa.established and _may_move(sa) and path != sa.path and path.local_port != 500:
         _move(endpoint, sa, path)
-
-
-# Limits.
-
-
-def expired(endpoint: Endpoint, expire: Expire) -> None:
-    """The plane stopped a child at its last sequence number: say so, and delete it (RFC 4303 section 3.3.3)."""
-    sa = endpoint.handles.get(expire.handle)
-    child = sa.children.get(expire.handle) if sa is not None else None
-    if sa is None or child is None or not expire.hard or child.state is not ChildState.ACTIVE:
-        return
-    child.advance(ChildEvent.LIMIT)
-    sa.emit(SequenceExhausted(sa.peer, child.name, f"{child.spi_out:08x}"))
-    sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle)
-    endpoint.pump(sa)
 
 
 def _log_keys(sa: IkeSa) -> None:

@@ -38,6 +38,8 @@ class Controlled(Protocol):
 
     async def down(self, peer: str, child: str = "", *, leave_open: bool = False) -> bool: ...
 
+    def rekey(self, peer: str, child: str = "") -> None: ...
+
     def events(self) -> AsyncIterator[Event]: ...
 
 
@@ -127,6 +129,9 @@ class ControlServer:
                 wait = request.get("timeout_s")
                 timeout_s = float(wait) if isinstance(wait, int | float) else 60.0
                 await self._host.up(peer, child, timeout_s=max(0.0, min(timeout_s, LONGEST_UP_S)))
+                return {}
+            case "rekey":
+                self._host.rekey(peer, child)
                 return {}
             case "down":
                 confirmed = await self._host.down(peer, child, leave_open=request.get("leave_open") is True)

@@ -6,7 +6,7 @@ A guard goes only where an administrator asked for the tunnel's end and the peer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fynx.config.model import Config
@@ -28,6 +28,8 @@ class Guards:
     config: Config
     policy: HostPolicy
     plane: Plane
+    alive: Callable[[str, int], bool]
+    """Whether a peer's Child SA of this handle belongs to an IKE SA; one that was replaced lingers without."""
     closing: set[Key] = field(default_factory=set)
     """Whose end an administrator asked for: peer and child, the child empty for all of the peer."""
     _static: dict[Key, tuple[Selector, ...]] = field(default_factory=dict)
@@ -62,7 +64,7 @@ class Guards:
         key = self._key(child)
         left = self._standing.get(key, set())
         left.discard(child.handle)
-        if left or not confirmed:
+        if not confirmed or self._stands(key):
             return
         if key not in self._static:
             self._keep(key, child.remote_ts, closed=False)
@@ -83,8 +85,11 @@ class Guards:
 
     def is_open(self, peer: str, child: str = "") -> bool:
         """Whether nothing of this peer is kept closed any longer."""
-        standing = any(handles for key, handles in self._standing.items() if key[0] == peer and not child)
-        return not standing and self._open.issuperset(self._of(peer, child))
+        standing = any(self._stands(key) for key in self._standing if key[0] == peer)
+        return (bool(child) or not standing) and self._open.issuperset(self._of(peer, child))
+
+    def _stands(self, key: Key) -> bool:
+        return any(self.alive(key[0], handle) for handle in self._standing.get(key, ()))
 
     def _of(self, peer: str, child: str) -> list[Key]:
         return [key for key in self._static if key[0] == peer and child in ("", key[1])]

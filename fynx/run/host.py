@@ -14,7 +14,7 @@ from fynx.config.model import Config, Peer
 from fynx.errors import FynxError, StateError
 from fynx.esp.engine import make_engine
 from fynx.events import Event
-from fynx.ike.effects import Command, Terminate, TerminateChild
+from fynx.ike.effects import Command, Rekey, Terminate, TerminateChild
 from fynx.ike.endpoint import Endpoint
 from fynx.ike.policy import Network
 from fynx.ike.sa import IkeSa
@@ -43,6 +43,8 @@ told = logging.getLogger("fynx.events")
 
 GOODBYE_S = 2.0
 """How long a graceful stop waits for the peers to confirm (bad-inputs L15: all over in less than 3 s)."""
+FIRST_LOOK_S = 3.0
+"""How long the start waits for name servers: until then nothing is guarded."""
 UP_S = 60.0
 DOWN_S = 5.0
 QUEUE = 1000
@@ -116,7 +118,7 @@ class Host:
         port = self.port = await self._open_port(driver)
         plane = self.plane = await self._open_plane(driver, port)
         driver.open(port, plane, Worker(self.registry, plane, loop))
-        self._guards = Guards(self.config, policy, plane)
+        self._guards = Guards(self.config, policy, plane, self._alive)
         if isinstance(plane, RoutedPlane):
             plane.expect_peers([address for addresses in resolved.values() for address in addresses])
         self._guards.begin(adopted(self._note))
@@ -206,6 +208,11 @@ class Host:
             if not self._at_start(peer):
                 caller.forget()
             raise
+
+    def rekey(self, peer: str, child: str = "") -> None:
+        """Replaces the peer's IKE SA, or one child, now. Raises StateError when it is not up."""
+        self._caller(peer)
+        self.driver.command(Rekey(peer, child))
 
     async def down(self, peer: str, child: str = "", *, leave_open: bool = False, timeout_s: float = DOWN_S) -> bool:
         """Deletes the peer's SAs, or one child. True when nothing of it is kept closed: the peer confirmed."""
@@ -311,6 +318,9 @@ class Host:
 
     # Inside.
 
+    def _alive(self, peer: str, handle: int) -> bool:
+        return any(handle in sa.children for sa in self._sas(peer))
+
     def _sas(self, peer: str) -> list[IkeSa]:
         return self.driver.endpoint.by_peer.get(peer, [])
 
@@ -366,7 +376,8 @@ class Host:
         """Every name of the configuration, asked at the same time; one that does not resolve is asked again later."""
         written = [sort_out(peer.remote.address) for peer in self.config.peers.values()]
         wanted = list(dict.fromkeys(name for each in written for name in each.names))
-        answers = await asyncio.gather(*(self._resolver.addresses(sort_out([name])) for name in wanted))
+        quick = Resolver(self._resolver.known, FIRST_LOOK_S)
+        answers = await asyncio.gather(*(quick.addresses(sort_out([name])) for name in wanted))
         return dict(zip(wanted, answers, strict=True))
 
     def _save_plane(self, state: Mapping[str, object]) -> None:

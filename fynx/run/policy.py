@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal, TypeVar
 
@@ -11,7 +11,7 @@ from fynx.config.address import ANY, remote_network, selector
 from fynx.config.model import Child, Choice, Config, Peer, Start
 from fynx.config.proposal import parse_esp, parse_ike, remembering
 from fynx.errors import ConfigError, Problem
-from fynx.ike.policy import AuthPolicy, ChildPolicy, HostPolicy, PeerPolicy, Retransmission
+from fynx.ike.policy import AuthPolicy, ChildPolicy, HostPolicy, Lifetime, PeerPolicy, Retransmission
 from fynx.kernel.registry import Registry
 from fynx.plugin.auth import Identity
 from fynx.plugin.dataplane import Policy, Selector
@@ -82,6 +82,7 @@ class _Peer:
             childless=peer.childless,
             fragmentation=peer.fragmentation,
             fragment_size=peer.fragment_size,
+            lifetime=Lifetime(peer.lifetime.soft_s, peer.lifetime.hard_s, jitter=peer.lifetime.jitter),
         )
 
     def _child(self, peer: Peer, name: str, child: Child) -> ChildPolicy:
@@ -93,6 +94,7 @@ class _Peer:
             mode=child.mode,
             start=child.start or start_of(peer),
             window=child.window,
+            lifetime=Lifetime(**{each.name: getattr(child.lifetime, each.name) for each in fields(child.lifetime)}),
         )
 
     def _identity(self, text: str, key: str) -> Identity:

@@ -48,6 +48,14 @@ def _child_refused(event: events.ChildRefused) -> str:
     return f"child {event.child or '?'} refused: {event.reason}{notify}{remedy}"
 
 
+def _child_rekeyed(event: events.ChildRekeyed) -> str:
+    return f"child {event.child} rekeyed by {_who(event)}: SPIs {event.spi_in} in, {event.spi_out} out"
+
+
+def _who(event: events.ChildRekeyed | events.IkeRekeyed) -> str:
+    return "us" if event.by_us else "the peer"
+
+
 def _retransmitted(event: events.Retransmitted) -> str:
     return f"no answer yet to {event.exchange} {event.message_id}, sent {event.attempt} times"
 
@@ -64,6 +72,8 @@ _WORDS: dict[type[events.Event], Callable[[Any], str]] = {
     events.IkeDown: lambda event: f"IKE down: {event.reason}",
     events.ChildUp: _child_up,
     events.ChildDown: lambda event: f"child {event.child} down: {event.reason}",
+    events.ChildRekeyed: _child_rekeyed,
+    events.IkeRekeyed: lambda event: f"IKE SA rekeyed by {_who(event)}",
     events.ChildRefused: _child_refused,
     events.Retransmitted: _retransmitted,
     events.PeerDead: lambda event: f"the peer did not answer {event.attempts} times: taken for dead",

@@ -66,6 +66,8 @@ class Host:
     extensions: tuple[Extension, ...]
     authorize: Callable[[AuthorizeRequest], bool] = always
     work_s: float = 0.0
+    entropy: Callable[[int], bytes] | None = None
+    """The endpoint's randomness; None: from the seed."""
     seed: str = ""
     """Empty: derived from the world's seed and the name."""
 
@@ -98,7 +100,8 @@ class Node:
     def __post_init__(self) -> None:
         host = self.host
         self.plane = MemoryPlane(host.algorithms, self.random, self._path_seen)
-        self.endpoint = Endpoint(host.policy, host.algorithms, host.extensions, self.random.randbytes)
+        entropy = host.entropy or self.random.randbytes
+        self.endpoint = Endpoint(host.policy, host.algorithms, host.extensions, entropy)
 
     @property
     def name(self) -> str:

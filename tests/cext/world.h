@@ -17,7 +17,9 @@
 
 static const struct fynx_selector world_everything[2] = {
     {.end = {255, 255, 255, 255}, .end_port = 65535, .family = 4},
-    {.end = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}, .end_port = 65535, .family = 6},
+    {.end = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255},
+     .end_port = 65535,
+     .family = 6},
 };
 
 static struct fynx_path world_path(uint8_t last, uint16_t port) {
@@ -52,9 +54,9 @@ static int world_install(struct fynx_plane *plane, uint64_t handle, uint32_t spi
 /* A UDP packet of `size` octets from 198.18.2.7 to 198.18.1.9. */
 static void world_inner(uint8_t *p, uint16_t size) {
   memset(p, 0, size);
-  memcpy(p, (uint8_t[28]){0x45, 0, (uint8_t)(size >> 8), (uint8_t)size, 0, 0, 0, 0, 64, 17, 0, 0, 198, 18, 2, 7, 198, 18,
-                          1, 9, 3, 232, 7, 208},
-         28);
+  const uint8_t head[28] = {0x45, 0, (uint8_t)(size >> 8), (uint8_t)size, 0, 0, 0, 0, 64, 17, 0, 0,
+                            198,  18, 2, 7, 198, 18, 1, 9, 3, 232, 7, 208};
+  memcpy(p, head, sizeof head);
 }
 
 #endif

@@ -127,10 +127,13 @@ class Gateway:
     def wait(self) -> None:
         until(self._ready, f"{self.side} runs: {self.log()}")
 
-    def launch(self, *arguments: str) -> None:
-        self._socket.unlink(missing_ok=True)
+    def write(self) -> None:
         self.file.touch(mode=0o600)
         self.file.write_text(yaml.safe_dump(self.site, sort_keys=False))
+
+    def launch(self, *arguments: str) -> None:
+        self._socket.unlink(missing_ok=True)
+        self.write()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 ["ip", "netns", "exec", self.place.name, *self.line, *arguments],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fynx.events import ChildUp, HandshakeFailed, HandshakeStarted, Retransmitted
-from fynx.ike.effects import CheckLiveness
+from fynx.ike.effects import CheckLiveness, Rekey
 from fynx.ike.fitting import IPV4_FLOOR, IPV4_LEN, UDP_LEN
 from fynx.ike.policy import Retransmission
 from fynx.ike.tasks import CORE
@@ -165,6 +165,32 @@ def test_what_was_learnt_of_the_path_holds_for_later_exchanges() -> None:
         (sa,) = pair.alice.endpoint.sas.values()
         assert sa.window.in_flight is None
         assert (len(pair.alice.events_of(Retransmitted)) > before) is (again == 0)
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_a_rekeyed_ike_sa_goes_on_with_fragments_of_the_size_that_was_learnt(who: str) -> None:
+    pair = pair_of(request=LONG, response=LONG, exchange=INFO, alice={"fragment_size": 700})
+    pair.up()
+    pair.alice.command(CheckLiveness("bob"))
+    pair.settle()
+    (pair.alice if who == "alice" else pair.bob).command(Rekey("bob" if who == "alice" else "alice"))
+    pair.settle(120.0)
+    for node in (pair.alice, pair.bob):
+        (sa,) = node.endpoint.sas.values()
+        assert sa.fragmenting.negotiated
+        node.sent.clear()
+    pair.bob.command(CheckLiveness("alice"))
+    pair.settle()
+    for node in (pair.alice, pair.bob):
+        assert [numbers(message) for message in node.sent] == [(at, 9) for at in range(1, 10)]
+        assert max(ip_size(message) for message in node.sent) == 700
+
+
+def test_fragments_pass_while_work_takes_its_time() -> None:
+    pair = Pair(work_s=0.05, extensions=(CORE, bulk(LONG, LONG)))
+    pair.up()
+    same_children(pair.alice, pair.bob)
+    assert not pair.alice.events_of(Retransmitted)
 
 
 def test_without_agreement_the_same_link_is_not_passed() -> None:

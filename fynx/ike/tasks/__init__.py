@@ -12,6 +12,7 @@ from fynx.ike.tasks.delete import DeleteTask, NotifyTask
 from fynx.ike.tasks.fragmentation import FragmentationTask
 from fynx.ike.tasks.init import InitTask
 from fynx.ike.tasks.natd import NatDetectionTask
+from fynx.ike.tasks.rekey_ike import RekeyIkeTask
 from fynx.plugin.extension import ExchangeSpec, Extension, SaView, Task, TaskSpec
 from fynx.wire.iana import ExchangeType
 
@@ -44,8 +45,11 @@ def _next_child(view: SaView, options: _Options) -> Task | None:
 
 def _child(view: SaView, exchange: int, options: _Options) -> Task | None:
     """The initiator names its child; the responder learns which one from the selectors."""
-    asked, name = bool(options), str(options.get("child", ""))
-    return None if asked and not name else ChildTask(cast("IkeSa", view), exchange, name)
+    return None if options and not options.get("child") else ChildTask(cast("IkeSa", view), exchange, options)
+
+
+def _rekey_ike(view: SaView, options: _Options) -> Task | None:
+    return None if options and "rekey_ike" not in options else RekeyIkeTask(cast("IkeSa", view), options)
 
 
 def _delete(view: SaView, options: _Options) -> Task:
@@ -71,6 +75,7 @@ CORE = Extension(
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
         TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),
         TaskSpec("child", ExchangeType.CREATE_CHILD_SA, 600, _next_child),
+        TaskSpec("rekey_ike", ExchangeType.CREATE_CHILD_SA, 700, _rekey_ike),
         TaskSpec("notify", ExchangeType.INFORMATIONAL, 300, _notify),
         TaskSpec("delete", ExchangeType.INFORMATIONAL, 500, _delete),
     ),

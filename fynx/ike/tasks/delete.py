@@ -7,13 +7,16 @@ from collections.abc import Mapping
 
 from fynx.events import ChildDown, NotifyReceived
 from fynx.ike.child import ChildSa
-from fynx.ike.effects import Remove
 from fynx.ike.exchange import every
 from fynx.ike.sa import IkeSa
 from fynx.ike.states import ChildEvent, ChildState, IkeEvent
+from fynx.ike.tasks.rekey_child import deleted_by_peer
 from fynx.plugin.extension import Incoming, Outgoing, Steps
 from fynx.wire.iana import NotifyType, Protocol, name_of
 from fynx.wire.payload import DeletePayload, NotifyPayload
+
+EARLY_LIMIT = 64
+"""SPIs of deletions that came before their child which are remembered."""
 
 
 class DeleteTask:
@@ -23,6 +26,7 @@ class DeleteTask:
     def __init__(self, sa: IkeSa, options: Mapping[str, object]) -> None:
         self.sa, self.options = sa, options
         self.child = sa.children.get(_int(options.get("delete_child")))
+        self.replaced = self.child is not None and self.child.state is ChildState.REKEYED
         self.answer: list[bytes] = []
 
     def build(self, out: Outgoing) -> Steps:
@@ -51,7 +55,7 @@ class DeleteTask:
         if "delete" in self.options:
             self.sa.closing = str(self.options["delete"])
         elif self.child is not None:
-            remove_child(self.sa, self.child, "deleted by us", confirmed=True)
+            remove_child(self.sa, self.child, "deleted by us", linger=self.replaced, confirmed=True)
 
     def _requested(self, message: Incoming) -> None:
         deletes = every(message, DeletePayload)
@@ -62,10 +66,13 @@ class DeleteTask:
         for spi in spis:
             child = self._by_peer_spi(int.from_bytes(spi, "big"))
             if child is None:
+                if self.sa.exchange is not None and len(self.sa.deleted_early) < EARLY_LIMIT:
+                    self.sa.deleted_early[spi] = None
                 continue
             if child.state is not ChildState.DELETING:  # else both deleted at once: each names only its own half
                 self.answer.append(_spi(child.spi_in))
-            remove_child(self.sa, child, "deleted by the peer", confirmed=True)
+            replaced = deleted_by_peer(self.sa, child)
+            remove_child(self.sa, child, "deleted by the peer", linger=replaced, confirmed=True)
 
     def _by_peer_spi(self, spi: int) -> ChildSa | None:
         return next((child for child in self.sa.children.values() if child.spi_out == spi), None)
@@ -102,12 +109,14 @@ FATAL_ALONE = (
 """Notifications that end an IKE SA without a DELETE (section 2.21.2)."""
 
 
-def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool) -> None:
-    """Takes the child out of the SA and of the plane, once."""
+def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, linger: bool = False) -> None:
+    """Takes the child out of the SA and of the plane, once; one that was replaced lingers there and is no news."""
     if sa.children.pop(child.handle, None) is None:
         return
     child.advance(ChildEvent.GONE)
-    sa.services.effect(Remove(child.handle, confirmed))
+    sa.services.retire(child.handle, confirmed=confirmed, linger=linger)
+    if linger:
+        return
     sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason))
 
 

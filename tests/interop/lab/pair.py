@@ -94,6 +94,11 @@ class Pair:
 
     # What tests say again and again.
 
+    def silent(self) -> bool:
+        """No echo comes back within a moment."""
+        ends = [networks(self.plan.children[0], side)[0].split("/")[0] for side in (0, 1)]
+        return traffic.ping(self.topology.left.namespace, ends[0], ends[1], count=1, wait_s=0.3) == 0
+
     def ping(self, child: Child | None = None, *, back: bool = False, count: int = 3, size: int = 56) -> int:
         """Echoes answered between the first inner addresses of the child, left to right (``back``: right to left)."""
         child = child or self.plan.children[0]

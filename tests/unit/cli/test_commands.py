@@ -153,7 +153,7 @@ def test_init_fills_in_what_the_flags_say_and_mirrors_it_for_the_peer(fynx: Fynx
 def test_init_lets_the_peer_begin_when_we_wait_for_anyone(fynx: Fynx) -> None:
     fynx("init", "--remote-address", "any", "--plane", "inproc")
     assert load(fynx.folder / "fynx.yaml", registry=everything()).peers["hq"].start == "none"
-    assert "start_action = start" in (fynx.folder / "swanctl.conf").read_text()
+    assert "remote_addrs = " in (fynx.folder / "swanctl.conf").read_text()
 
 
 def test_init_leaves_files_that_exist_alone(fynx: Fynx) -> None:

@@ -112,6 +112,16 @@ def test_a_failure_has_its_exit_code_and_no_traceback(
     assert done.out == ""
 
 
+@pytest.mark.parametrize(("variable", "coloured"), [("", True), ("1", False)])
+def test_an_error_on_a_terminal_is_coloured_unless_no_color_is_set(
+    fynx: Fynx, monkeypatch: pytest.MonkeyPatch, variable: str, coloured: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", variable)
+    monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_: False)
+    assert ("\x1b[31mFYNX-1005" in fynx("check", "none.yaml").err) is coloured
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     assert exit_code(ZeroDivisionError()) is None
     assert exit_code(ModuleNotFoundError("", name="fynx.cli.nothing")) is None

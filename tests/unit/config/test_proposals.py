@@ -116,7 +116,6 @@ WRONG_IKE = {
 }
 WRONG_ESP = {
     "aes256gcm16-prfsha384": ("prfsha384 does not belong here: ESP has no PRF", "write aes256gcm16"),
-    "aes256gcm16-x25519": ("x25519 does not belong here", "write aes256gcm16"),
     "aes256gcm16-sha256": ("brings its own integrity", "write aes256gcm16"),
     "aes256": ("aes256 needs an integrity algorithm", "write aes256-sha256"),
     "sha256": ("no encryption", "begin with a cipher"),
@@ -143,11 +142,16 @@ def test_an_esp_proposal_that_makes_no_suite_is_refused(text: str) -> None:
     assert remedy in caught.value.remedy
 
 
+def test_a_key_exchange_in_an_esp_proposal_asks_for_pfs() -> None:
+    found = parse_esp("aes256gcm16-x25519-ecp256", ALGORITHMS)
+    assert [one.id for one in found.of_type(TransformType.KE)] == [31, 19]
+
+
 def test_the_list_of_known_words_fits_the_protocol() -> None:
     with pytest.raises(Wrong) as esp:
         parse_esp("x", ALGORITHMS)
     assert "prfsha256" not in esp.value.remedy
-    assert "x25519" not in esp.value.remedy
+    assert "x25519" in esp.value.remedy
     with pytest.raises(Wrong) as ike:
         parse_ike("x", ALGORITHMS)
     assert "noesn" not in ike.value.remedy

@@ -87,9 +87,7 @@ def test_rekeyed_ike_sa_starts_from_the_old_sk_d(vector: dict[str, Any]) -> None
 def test_psk_auth_of_the_initiator_is_that_of_the_vector(vector: dict[str, Any]) -> None:
     case, prf = vector["psk_auth_initiator"], prf_of(vector["prf"])
     psk, message, body = octets(case, "psk", "ike_sa_init_request", "id_payload_body")
-    signed = keymat.signed_octets(
-        prf, bytes.fromhex(vector["sk_pi"]), message, bytes.fromhex(vector["nr"]), body
-    )
+    signed = keymat.signed_octets(prf, bytes.fromhex(vector["sk_pi"]), message, bytes.fromhex(vector["nr"]), body)
     assert keymat.psk_auth(prf, psk, signed).hex() == case["auth"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fynx.ike.selectors import covers, from_wire, narrow, show, subset, to_wire
+from fynx.ike.selectors import covers, from_wire, intersection, narrow, show, subset, to_wire
 from fynx.plugin import Selector
 from fynx.wire.payload import TrafficSelector
 
@@ -76,10 +76,10 @@ def test_narrowing_has_no_selector_inside_another_and_puts_the_first_first(
     result = narrow(offered, policy)
     for one in result:
         assert not any(covers(other, one) for other in result if other != one)
-    first = narrow(offered[:1], policy)
+    first = [common for ours in policy if (common := intersection(ours, offered[0])) is not None] if offered else []
     if first:
         assert covers(result[0], first[0])
-    assert narrow(result, policy) == result
+    assert set(narrow(result, policy)) == set(result)
 
 
 @given(inner=SETS, outer=SETS)

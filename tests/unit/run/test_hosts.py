@@ -8,7 +8,8 @@ import pytest
 
 from fynx.config import Child, Choice, Local, Remote
 from fynx.errors import StateError
-from fynx.events import ChildUp, HandshakeFailed, IkeDown, IkeUp
+from fynx.events import ChildRekeyed, ChildUp, HandshakeFailed, IkeDown, IkeUp
+from fynx.ike.effects import Rekey
 from fynx.plugin import Datagram, Path
 from fynx.run.failures import HostError
 from fynx.run.host import Host
@@ -168,6 +169,21 @@ def test_down_of_one_child_leaves_the_other() -> None:
             assert both.left.children_up("right") == {"net"}
             await both.left.up("right", "dmz", timeout_s=5)
             assert both.left.children_up("right") == {"net", "dmz"}
+
+    run(test)
+
+
+def test_a_rekeyed_child_that_lingers_keeps_nothing_closed() -> None:
+    async def test() -> None:
+        async with pair() as both:
+            await both.left.up("right", timeout_s=5)
+            rekeyed: list[ChildRekeyed] = []
+            both.left.subscribe(lambda event: rekeyed.append(event) if isinstance(event, ChildRekeyed) else None)
+            both.left.command(Rekey("right", "net"))
+            await soon(lambda: rekeyed)
+            assert await passes(both.left, both.right, [packet("left", number) for number in range(5)])
+            assert len(both.left.driver.installed("right", "net")) == 2
+            assert await both.left.down("right")
 
     run(test)
 

@@ -1,0 +1,43 @@
+"""Answers in clear to messages outside any IKE SA: one each, rate limited (RFC 7296 sections 2.5, 2.6, 2.21.4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fynx.errors import Drop, Dropped
+from fynx.ike.effects import Transmit
+from fynx.plugin.transport import Path
+from fynx.wire.header import Header
+from fynx.wire.iana import NotifyType
+from fynx.wire.message import encode_message
+from fynx.wire.payload import NotifyPayload
+
+if TYPE_CHECKING:
+    from fynx.ike.endpoint import Endpoint
+
+
+def wrong_version(endpoint: Endpoint, header: Header, path: Path) -> None:
+    """Raises ``Dropped``, after INVALID_MAJOR_VERSION to a request of a version to come."""
+    if header.major > 2 and not header.response:
+        in_clear(endpoint, header, path, NotifyPayload(NotifyType.INVALID_MAJOR_VERSION))
+    raise Dropped(Drop.VERSION, f"major version {header.major}")
+
+
+def unknown(endpoint: Endpoint, header: Header, path: Path) -> None:
+    """Raises ``Dropped``, after INVALID_IKE_SPI to a request."""
+    if not header.response:
+        in_clear(endpoint, header, path, NotifyPayload(NotifyType.INVALID_IKE_SPI))
+    raise Dropped(Drop.UNKNOWN_SPI, "no such IKE SA")
+
+
+def in_clear(endpoint: Endpoint, header: Header, path: Path, notify: NotifyPayload) -> None:
+    """One unprotected answer with the SPIs and the message id of what it answers, and never longer than that."""
+    answer = replace(header, initiator=not header.initiator, response=True, major=2, minor=0, version_flag=False)
+    data = encode_message(answer, (notify,))
+    if len(data) > header.length:
+        return
+    if not endpoint.admission.replies.take(endpoint.now):
+        endpoint.count(f"drop_{Drop.RATE_LIMITED.value}")
+        return
+    endpoint.effect(Transmit(path, data))
