@@ -290,3 +290,25 @@ def test_two_hosts_cannot_have_the_same_name_or_the_same_ports(world: World, lef
         twin.start()
     assert "500" in twin.log()
     assert world.left.owned() == before
+
+
+def test_a_change_of_table_after_a_crash_leaves_nothing_in_the_old_one(
+    world: World, left: Gateway, right: Gateway
+) -> None:
+    world.start()
+    left.up()
+    left.kill()
+    left.site["host"]["plane"]["tun"] = {"table": 777}
+    left.start()
+    owned = world.left.owned()
+    assert all(" table 777 " in line for line in owned["routes"])
+    assert len(owned["rules"]) == 1
+    assert "lookup 777" in owned["rules"][0]
+
+
+def test_an_inner_address_that_appears_later_becomes_the_source(world: World, left: Gateway, right: Gateway) -> None:
+    world.left.ip("addr del 10.1.0.1/16 dev lo")
+    world.start()
+    world.left.ip("addr add 10.1.0.1/16 dev lo")
+    left.up()
+    assert world.left.ping(INNER["right"])
