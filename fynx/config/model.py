@@ -165,6 +165,8 @@ class Peer:
     """Whether we say whom we expect (IDr)."""
     childless: bool = False
     """Whether the IKE SA may stand without a Child SA (RFC 6023)."""
+    reauth_s: Seconds | None = None
+    """Authenticate again after so many seconds, make before break; as responder, ask the peer to (RFC 4478)."""
     allow_weak_psk: bool = False
     """Accept pre-shared keys of less than 20 octets."""
 
