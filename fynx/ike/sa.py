@@ -60,6 +60,10 @@ class Services(Protocol):
         """Forgets the SA and removes its children, without a word to the peer."""
         ...
 
+    def supersede(self, sa: IkeSa) -> None:
+        """Deletes the SA in a moment, unless its peer, which may be authenticating again, does so first."""
+        ...
+
     def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
         """Takes a Child SA out of the plane; ``linger``: only after what is in flight has arrived."""
         ...
@@ -156,6 +160,8 @@ class IkeSa:
     """Set by a task: drop this SA, for this reason, once the message under way is out."""
     forgotten: list[int] = field(default_factory=list)
     """Handles of children that the peer no longer knows: to be made anew (section 2.25)."""
+    replaces: IkeSa | None = None
+    """The IKE SA that this one authenticates anew."""
     successor: IkeSa | None = None
     """The IKE SA that took over the children."""
     rival: Successor | None = None

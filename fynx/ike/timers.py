@@ -19,6 +19,8 @@ class Timer(IntEnum):
     IKE_HARD = 7
     REPLACED = 8
     FRAGMENTS = 9
+    REAUTH = 10
+    SUPERSEDED = 11
     CHILD_SOFT = 20
     CHILD_HARD = 21
     LINGER = 22
