@@ -260,8 +260,7 @@ class Host:
     # What the driver tells (driver.Listener).
 
     def happened(self, event: Event) -> None:
-        line = describe(event)
-        if line:
+        if told.isEnabledFor(logging.INFO) and (line := describe(event)):
             told.info("%s", line, extra={"event": event})
         self.registry.notify.event(event)
         for callback in tuple(self._subscribers):
