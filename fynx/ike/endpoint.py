@@ -161,6 +161,7 @@ class Endpoint:
         )
 
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
+        succession.dropped(self, sa)
         self._turns.forget(sa)
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
@@ -183,6 +184,12 @@ class Endpoint:
 
     def rekeyed(self, old: IkeSa, successor: Successor) -> None:
         succession.rekeyed(self, old, successor)
+
+    def not_rekeyed(self, old: IkeSa) -> bool:
+        return succession.not_rekeyed(self, old)
+
+    def chosen(self, new: IkeSa) -> None:
+        succession.chosen(self, new)
 
     def offered(self, old: IkeSa, new: IkeSa) -> None:
         succession.offered(self, old, new)

@@ -41,7 +41,6 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     if sa.serial not in endpoint.sas:
         return
     if sa.closing:
-        succession.deleted(endpoint, sa)
         endpoint.drop(sa, sa.closing, confirmed=True)
         return
     if sa.state is IkeState.INIT_DONE and sa.initiator:
@@ -54,7 +53,7 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         sa.queue.appendleft((AUTH, {"child": sa.wanted[0] if sa.wanted else ""}))
     elif sa.state is IkeState.INIT_DONE:
         _log_keys(sa)
-    if sa.established and sa not in endpoint.by_peer.setdefault(sa.peer, []):
+    if sa.established and sa.heir_of is None and sa not in endpoint.by_peer.setdefault(sa.peer, []):
         _established(endpoint, sa)
     for handle, child in sa.children.items():
         if handle not in endpoint.handles:
@@ -146,6 +145,13 @@ def arm(endpoint: Endpoint, sa: IkeSa) -> None:
     endpoint.timers.set((Timer.RETRANSMIT, sa.serial), endpoint.now + wait)
 
 
+def patience(sa: IkeSa) -> float:
+    """Seconds until the peer, if it waits as we do, has given up a request."""
+    policy = sa.policy.retransmission
+    waits = (policy.base_s * policy.factor**sends for sends in range(policy.tries))
+    return sum(waits) * (1 + policy.jitter)
+
+
 def disarm(endpoint: Endpoint, sa: IkeSa) -> None:
     endpoint.timers.cancel((Timer.RETRANSMIT, sa.serial))
     endpoint.timers.cancel((Timer.HINTED, sa.serial))
@@ -187,6 +193,9 @@ def _retransmit(endpoint: Endpoint, sa: IkeSa) -> None:
 def _give_up(endpoint: Endpoint, sa: IkeSa, sends: int) -> None:
     if sa.state is IkeState.DELETING:
         endpoint.drop(sa, "deleted by us; the peer did not confirm")
+        return
+    if sa.successor is not None:
+        endpoint.drop(sa, "replaced; the peer is silent on it")
         return
     if sa.established:
         endpoint.emit(PeerDead(sa.peer, sends))
