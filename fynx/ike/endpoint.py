@@ -14,7 +14,7 @@ from typing import Any
 
 from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused
-from fynx.ike import commands, lifetimes, replies, succession, upkeep
+from fynx.ike import commands, lifetimes, reauth, replies, succession, upkeep
 from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
@@ -165,6 +165,9 @@ class Endpoint:
         self._turns.forget(sa)
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
+
+    def supersede(self, sa: IkeSa) -> None:
+        reauth.supersede(self, sa)
 
     def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
         lifetimes.retire(self, handle, confirmed=confirmed, linger=linger)

@@ -59,6 +59,10 @@ class Services(Protocol):
         """Forgets the SA and removes its children, without a word to the peer."""
         ...
 
+    def supersede(self, sa: IkeSa) -> None:
+        """Deletes the SA in a moment, unless its peer, which may be authenticating again, does so first."""
+        ...
+
     def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
         """Takes a Child SA out of the plane; ``linger``: only after what is in flight has arrived."""
         ...

@@ -19,6 +19,7 @@ class Timer(IntEnum):
     IKE_HARD = 7
     REPLACED = 8
     REAUTH = 9
+    SUPERSEDED = 10
     CHILD_SOFT = 20
     CHILD_HARD = 21
     LINGER = 22

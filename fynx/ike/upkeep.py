@@ -230,6 +230,9 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
             endpoint.pump(sa)
         case Timer.REAUTH:
             reauth.start(endpoint, sa)
+        case Timer.SUPERSEDED:
+            sa.start(ExchangeType.INFORMATIONAL, delete=reauth.UNIQUE)
+            endpoint.pump(sa)
         case Timer.REPLACED:
             endpoint.drop(sa, "replaced; the peer did not delete it")
         case Timer.HINTED:

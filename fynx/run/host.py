@@ -43,6 +43,8 @@ told = logging.getLogger("fynx.events")
 
 GOODBYE_S = 2.0
 """How long a graceful stop waits for the peers to confirm (bad-inputs L15: all over in less than 3 s)."""
+FIRST_LOOK_S = 3.0
+"""How long the start waits for name servers: until then nothing is guarded."""
 UP_S = 60.0
 DOWN_S = 5.0
 QUEUE = 1000
@@ -374,7 +376,8 @@ class Host:
         """Every name of the configuration, asked at the same time; one that does not resolve is asked again later."""
         written = [sort_out(peer.remote.address) for peer in self.config.peers.values()]
         wanted = list(dict.fromkeys(name for each in written for name in each.names))
-        answers = await asyncio.gather(*(self._resolver.addresses(sort_out([name])) for name in wanted))
+        quick = Resolver(self._resolver.known, FIRST_LOOK_S)
+        answers = await asyncio.gather(*(quick.addresses(sort_out([name])) for name in wanted))
         return dict(zip(wanted, answers, strict=True))
 
     def _save_plane(self, state: Mapping[str, object]) -> None:
