@@ -53,7 +53,8 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         sa.queue.appendleft((AUTH, {"child": sa.wanted[0] if sa.wanted else ""}))
     elif sa.state is IkeState.INIT_DONE:
         _log_keys(sa)
-    if sa.established and sa.heir_of is None and sa not in endpoint.by_peer.setdefault(sa.peer, []):
+    fresh = sa.established and sa.heir_of is None and sa.successor is None
+    if fresh and sa not in endpoint.by_peer.setdefault(sa.peer, []):
         _established(endpoint, sa)
     for handle, child in sa.children.items():
         if handle not in endpoint.handles:
@@ -106,6 +107,7 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     for spi in list(sa.reserved):
         sa.release(spi)
     endpoint.timers.cancel_all(sa.serial)
+    reauth.failed(endpoint, sa)
     key = sa.init.half_open
     if key is not None:
         endpoint.half_open.pop(key, None)

@@ -65,6 +65,7 @@ class DeleteTask:
         if any(delete.protocol == Protocol.IKE for delete in deletes):
             self.sa.closing = "the peer deleted the IKE SA"
             return
+        self.sa.services.chosen(self.sa)
         spis = dict.fromkeys(spi for delete in deletes if delete.protocol == Protocol.ESP for spi in delete.spis)
         for spi in spis:
             child = self._by_peer_spi(int.from_bytes(spi, "big"))
@@ -120,7 +121,8 @@ def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, lin
         return
     child.advance(ChildEvent.GONE)
     sa.services.retire(child.handle, confirmed=confirmed, linger=linger)
-    sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason))
+    if child.announced:
+        sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason))
 
 
 def remove_replaced(sa: IkeSa, child: ChildSa) -> None:
