@@ -37,6 +37,8 @@ def start(endpoint: Endpoint, sa: IkeSa) -> None:
     """A new IKE SA beside the old one, with the children that the old one carries."""
     if not sa.established or sa.successor is not None:
         return
+    if any(_current(one.replaces) is sa for one in endpoint.sas.values() if one.replaces is not None):
+        return
     names = tuple(dict.fromkeys(child.name for child in sa.children.values() if child.current))
     new = endpoint.new_initiator(sa.policy, sa.path, names)
     new.replaces = sa
@@ -62,8 +64,7 @@ def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
     old = sa.replaces
     if old is None or not sa.established or sa.queue or sa.exchange is not None or sa.successor is not None:
         return
-    while old.successor is not None:
-        old = old.successor
+    old = _current(old)
     if old is not sa and old.established and old.serial in endpoint.sas:
         missing = [child.name for child in old.children.values() if child.current and child.name not in sa.wanted]
         for name in dict.fromkeys(missing):
@@ -78,8 +79,13 @@ def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
 
 def failed(endpoint: Endpoint, sa: IkeSa) -> None:
     """The new SA did not come up: the old one carries on, and it is tried again."""
-    old = sa.replaces
-    while old is not None and old.successor is not None:
-        old = old.successor
+    old = _current(sa.replaces) if sa.replaces is not None else None
     if old is not None and not sa.established and old.serial in endpoint.sas:
         endpoint.timers.set((Timer.REAUTH, old.serial), endpoint.now + RETRY_S)
+
+
+def _current(sa: IkeSa) -> IkeSa:
+    """What it was rekeyed to meanwhile."""
+    while sa.successor is not None:
+        sa = sa.successor
+    return sa

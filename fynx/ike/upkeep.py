@@ -13,7 +13,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import lifetimes, reauth, succession
+from fynx.ike import lifetimes, reauth, twins
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move, Transmit
 from fynx.ike.sa import Failure, IkeSa
@@ -45,6 +45,8 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         return
     if sa.state is IkeState.INIT_DONE and sa.initiator:
         _log_keys(sa)
+        if twins.overtaken(endpoint, sa):
+            return
         if not sa.wanted and "childless" not in sa.notes:
             why = "the peer cannot have an IKE SA without a Child SA (RFC 6023)"
             sa.failure = Failure("", why, "let a child start with the peer: `start: initiate`")
@@ -56,6 +58,7 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     fresh = sa.established and sa.heir_of is None and sa.successor is None
     if fresh and sa not in endpoint.by_peer.setdefault(sa.peer, []):
         _established(endpoint, sa)
+        twins.settle(endpoint, sa)
     for handle, child in sa.children.items():
         if handle not in endpoint.handles:
             lifetimes.watch_child(endpoint, sa, child)
@@ -233,6 +236,7 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
         case Timer.REAUTH:
             reauth.start(endpoint, sa)
         case Timer.SUPERSEDED:
+            sa.queue.clear()
             sa.start(ExchangeType.INFORMATIONAL, delete=reauth.UNIQUE)
             endpoint.pump(sa)
         case Timer.REPLACED:

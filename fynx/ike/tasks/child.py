@@ -9,6 +9,7 @@ from typing import Any
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildRefused
+from fynx.ike import twins
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
@@ -125,6 +126,7 @@ class ChildTask:
         child = newest(self.sa)
         if self.old is None:
             announce(self.sa, child)
+            twins.child(self.sa, child)
         else:
             rekey_child.finish(self.sa, self.old, child, lost=lost)
 
@@ -173,6 +175,7 @@ class ChildTask:
         child = newest(self.sa)
         if self.old is None:
             announce(self.sa, child)
+            twins.child(self.sa, child)
         else:
             rekey_child.replaced_by_peer(self.old, child, min(self.ni, self.nr))
         self.answer = [SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),))]

@@ -112,8 +112,8 @@ def replaced_by_peer(old: ChildSa, new: ChildSa, low: bytes) -> None:
         old.advance(ChildEvent.REPLACED)
 
 
-def deleted_by_peer(sa: IkeSa, old: ChildSa) -> bool:
-    """The peer deletes a child: its replacement, if there is one, carries on. True when there is."""
+def carried_on(sa: IkeSa, old: ChildSa) -> bool:
+    """A child is deleted: the replacement that the peer made, if there is one, carries on. True when there is."""
     new = _rival(sa, old)
     if new is None:
         return old.state is ChildState.REKEYED and not old.announced
