@@ -339,7 +339,8 @@ class Endpoint:
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         arrival = sa.window.arrival(header.message_id)
         if arrival is Arrival.REPEAT and sa.window.repeats(header.exchange):  # also the IKE_AUTH that established it
-            self._repeat(sa, header, path, data)
+            self.conversation.repeat(sa, header, data, path)
+            self.count("retransmitted_responses")
             return
         spec = self.catalogue.exchanges[header.exchange]
         stands = sa.established or sa.state is IkeState.DELETING
@@ -352,15 +353,7 @@ class Endpoint:
         if sa.working:
             self._turns.wait(sa, header, path, data)
             return
-        sa.window.serving(header.message_id, data)
         self._turns.start(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
-
-    def _repeat(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
-        """A repeated request gets the same octets again; one that only claims the id has to prove itself first."""
-        if not sa.window.is_same_request(data):
-            self.conversation.opened(sa, header, data)
-        self.count("retransmitted_responses")
-        self.effect(Transmit(path, sa.window.cached))
 
     # After the steps.
 
@@ -372,6 +365,8 @@ class Endpoint:
         self.pump(sa)
 
     def _completed(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
+        if upkeep.is_incomplete(self, sa, error):
+            return
         if error is not None:
             self.refuse(path, error)
             upkeep.after_refusal(self, sa)
@@ -383,6 +378,8 @@ class Endpoint:
         upkeep.settle(self, sa)
 
     def _answered(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
+        if upkeep.is_incomplete(self, sa, error):
+            return
         if error is not None:
             sa.window.abandon()
             self.refuse(path, error)

@@ -11,6 +11,7 @@ from fynx.errors import StateError
 from fynx.events import Event, IkeStateChanged
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import Effect, Emit, ReleaseSpi
+from fynx.ike.fitting import Fragmenting
 from fynx.ike.keymat import IkeKeys
 from fynx.ike.natd import NatStatus
 from fynx.ike.policy import HostPolicy, PeerPolicy
@@ -148,6 +149,7 @@ class IkeSa:
     keys: IkeKeys | None = None
     protector: Protector | None = None
     nat: NatStatus | None = None
+    fragmenting: Fragmenting = field(default_factory=Fragmenting)
     local_id: Identity | None = None
     remote_id: Identity | None = None
     children: dict[int, ChildSa] = field(default_factory=dict)
