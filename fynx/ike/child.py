@@ -32,6 +32,8 @@ class ChildSa:
     """The peer's rekey of this child, which came while ours was under way, or instead of ours."""
     refused: int = 0
     """Rekeys that the peer put off, one after the other."""
+    used_at: float = 0.0
+    """When it was last seen to carry a packet, in either direction."""
 
     @property
     def current(self) -> bool:

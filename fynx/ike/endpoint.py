@@ -124,6 +124,11 @@ class Endpoint:
         """The addresses that a peer's DNS name has now."""
         self.peers.resolved(peer, remote)
 
+    def lives(self, spi_i: bytes, spi_r: bytes) -> bool:
+        """Whether an IKE SA with these SPIs exists here, in whichever role."""
+        ours, theirs = self._initiators.get(spi_i), self._responders.get(spi_r)
+        return (ours is not None and ours.spi_r == spi_r) or (theirs is not None and theirs.spi_i == spi_i)
+
     def snapshot(self) -> tuple[IkeSnapshot, ...]:
         return tuple(snapshot(sa) for sa in self.sas.values())
 
@@ -318,6 +323,8 @@ class Endpoint:
         if header.exchange != INIT and not outer_payloads(header, data):
             raise Dropped(Drop.NOT_PROTECTED, "an empty message in clear")
         upkeep.hint(self, sa, header, data)
+        if sa.serial not in self.sas:  # the peer proved that it lost the SA
+            return
         if header.exchange == INIT:
             sa.path = replace(sa.path, local=sa.path.local or path.local)
         self._turns.start(sa, self.conversation.complete(sa, header, data, path), partial(self._completed, sa, path))

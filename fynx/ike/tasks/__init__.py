@@ -8,11 +8,12 @@ from typing import cast
 from fynx.ike.sa import IkeSa
 from fynx.ike.tasks.auth import AuthTask
 from fynx.ike.tasks.child import ChildTask
+from fynx.ike.tasks.crash import CrashTask
 from fynx.ike.tasks.delete import DeleteTask, NotifyTask
 from fynx.ike.tasks.init import InitTask
 from fynx.ike.tasks.natd import NatDetectionTask
 from fynx.ike.tasks.rekey_ike import RekeyIkeTask
-from fynx.plugin.extension import ExchangeSpec, Extension, SaView, Task, TaskSpec
+from fynx.plugin.extension import ExchangeSpec, Extension, MakeTask, SaView, Task, TaskSpec
 from fynx.wire.iana import ExchangeType
 
 _Options = Mapping[str, object]
@@ -47,6 +48,10 @@ def _rekey_ike(view: SaView, options: _Options) -> Task | None:
     return None if options and "rekey_ike" not in options else RekeyIkeTask(cast("IkeSa", view), options)
 
 
+def _crash(exchange: int) -> MakeTask:
+    return lambda view, options: CrashTask(cast("IkeSa", view), exchange, options)
+
+
 def _delete(view: SaView, options: _Options) -> Task:
     return DeleteTask(cast("IkeSa", view), options)
 
@@ -67,9 +72,12 @@ CORE = Extension(
         TaskSpec("init", ExchangeType.IKE_SA_INIT, 100, _init),
         TaskSpec("natd", ExchangeType.IKE_SA_INIT, 200, _natd),
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
+        TaskSpec("crash", ExchangeType.IKE_AUTH, 550, _crash(ExchangeType.IKE_AUTH)),
         TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),
         TaskSpec("child", ExchangeType.CREATE_CHILD_SA, 600, _next_child),
         TaskSpec("rekey_ike", ExchangeType.CREATE_CHILD_SA, 700, _rekey_ike),
+        TaskSpec("crash", ExchangeType.CREATE_CHILD_SA, 750, _crash(ExchangeType.CREATE_CHILD_SA)),
+        TaskSpec("crash", ExchangeType.INFORMATIONAL, 250, _crash(ExchangeType.INFORMATIONAL)),
         TaskSpec("notify", ExchangeType.INFORMATIONAL, 300, _notify),
         TaskSpec("delete", ExchangeType.INFORMATIONAL, 500, _delete),
     ),

@@ -21,7 +21,7 @@ EARLY_LIMIT = 64
 
 class DeleteTask:
     """Options: ``delete`` (reason: the whole IKE SA), ``delete_child`` (handle), ``delete_spi`` (our SPI of a child
-    never made)."""
+    never made), ``idle`` (why the child goes)."""
 
     def __init__(self, sa: IkeSa, options: Mapping[str, object]) -> None:
         self.sa, self.options = sa, options
@@ -55,12 +55,14 @@ class DeleteTask:
         if "delete" in self.options:
             self.sa.closing = str(self.options["delete"])
         elif self.child is not None:
-            remove_child(self.sa, self.child, "deleted by us", linger=self.replaced, confirmed=True)
+            idle = "idle" if "idle" in self.options else ""
+            reason = "it carried nothing for long" if idle else "deleted by us"
+            remove_child(self.sa, self.child, reason, linger=self.replaced, confirmed=True, cause=idle)
 
     def _requested(self, message: Incoming) -> None:
         deletes = every(message, DeletePayload)
         if any(delete.protocol == Protocol.IKE for delete in deletes):
-            self.sa.closing = "the peer deleted the IKE SA"
+            self.sa.closing, self.sa.cause = "the peer deleted the IKE SA", "peer"
             return
         spis = dict.fromkeys(spi for delete in deletes if delete.protocol == Protocol.ESP for spi in delete.spis)
         for spi in spis:
@@ -72,21 +74,23 @@ class DeleteTask:
             if child.state is not ChildState.DELETING:  # else both deleted at once: each names only its own half
                 self.answer.append(_spi(child.spi_in))
             replaced = deleted_by_peer(self.sa, child)
-            remove_child(self.sa, child, "deleted by the peer", linger=replaced, confirmed=True)
+            remove_child(self.sa, child, "deleted by the peer", linger=replaced, confirmed=True, cause="peer")
 
     def _by_peer_spi(self, spi: int) -> ChildSa | None:
         return next((child for child in self.sa.children.values() if child.spi_out == spi), None)
 
 
 class NotifyTask:
-    """Option ``notify``: a notification to send on its own; those that arrive become events, and change nothing."""
+    """Options ``notify``, ``data``: a notification to send on its own; those that arrive become events, and change
+    nothing."""
 
     def __init__(self, sa: IkeSa, options: Mapping[str, object]) -> None:
         self.sa, self.options = sa, options
 
     def build(self, out: Outgoing) -> Steps:
         if not out.response and "notify" in self.options:
-            out.add(NotifyPayload(_int(self.options["notify"])))
+            data = self.options.get("data")
+            out.add(NotifyPayload(_int(self.options["notify"]), data if isinstance(data, bytes) else b""))
         return None
 
     def process(self, message: Incoming) -> Steps:
@@ -95,6 +99,8 @@ class NotifyTask:
                 self.sa.closing = str(self.options["closing"])
             return None
         for payload in every(message, NotifyPayload):
+            if payload.type == NotifyType.QUICK_CRASH_DETECTION:
+                continue  # a secret, for its own task
             self.sa.emit(NotifyReceived(self.sa.peer, name_of(NotifyType, payload.type), payload.data[:64].hex()))
             if payload.type in FATAL_ALONE:
                 self.sa.closing = f"the peer says {name_of(NotifyType, payload.type)}"
@@ -109,7 +115,9 @@ FATAL_ALONE = (
 """Notifications that end an IKE SA without a DELETE (section 2.21.2)."""
 
 
-def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, linger: bool = False) -> None:
+def remove_child(
+    sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, linger: bool = False, cause: str = ""
+) -> None:
     """Takes the child out of the SA and of the plane, once; one that was replaced lingers there and is no news."""
     if sa.children.pop(child.handle, None) is None:
         return
@@ -117,7 +125,7 @@ def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, lin
     sa.services.retire(child.handle, confirmed=confirmed, linger=linger)
     if linger:
         return
-    sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason))
+    sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason, cause or sa.cause))
 
 
 def _spi(spi: int) -> bytes:
