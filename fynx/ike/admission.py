@@ -93,6 +93,10 @@ class Admission:
         self.replies = Bucket(rate=100.0, size=200.0, level=200.0)
         """Limits what is sent to addresses that have proved nothing (section 2.21.4)."""
 
+    def limits(self, policy: HostPolicy) -> None:
+        """Other limits from now on; what is counted stays counted."""
+        self._policy = policy
+
     def check(self, now: float, path: Path) -> None:
         """Raises ``Dropped`` when this source, or the host, has its share of half-open SAs or of failures."""
         if self.half_open >= self._policy.half_open_limit:

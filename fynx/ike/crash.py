@@ -58,7 +58,8 @@ def detected(endpoint: Endpoint, sa: IkeSa, notifies: Iterable[NotifyPayload]) -
     if not shown or not sa.crash_token:
         return False
     # All are compared, so that the time does not tell which one was nearly right.
-    if not any([hmac.compare_digest(sa.crash_token, one) for one in shown]):
+    right = [hmac.compare_digest(sa.crash_token, one) for one in shown]
+    if not any(right):
         endpoint.count("crash_tokens_refused")
         return False
     endpoint.count("crashes_detected")

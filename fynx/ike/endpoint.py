@@ -21,6 +21,7 @@ from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
+from fynx.ike.reconfigure import reconfigure
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import snapshot
 from fynx.ike.states import IkeState
@@ -119,6 +120,10 @@ class Endpoint:
         """What a child has carried so far, for its limits of use; called every few seconds."""
         self.now = now
         lifetimes.used(self, handle, packets, octets)
+
+    def reconfigure(self, now: float, policy: HostPolicy) -> None:
+        """Another policy from now on: unchanged SAs are not touched; see ``ike.changes`` for the others."""
+        reconfigure(self, now, policy)
 
     def resolved(self, peer: str, remote: tuple[Network, ...]) -> None:
         """The addresses that a peer's DNS name has now."""

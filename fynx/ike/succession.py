@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fynx.events import IkeRekeyed
-from fynx.ike import lifetimes, upkeep
+from fynx.ike import lifetimes, reconfigure, upkeep
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.timers import Timer
@@ -62,6 +62,7 @@ def hand_over(endpoint: Endpoint, old: IkeSa, new: IkeSa, *, by_us: bool) -> Non
     endpoint.timers.cancel((Timer.IKE_HARD, old.serial))
     endpoint.count("ike_sa_rekeyed")
     new.emit(IkeRekeyed(new.peer, old.spi_i.hex(), old.spi_r.hex(), new.spi_i.hex(), new.spi_r.hex(), by_us))
+    reconfigure.refresh(endpoint, new)
     endpoint.pump(new)
 
 

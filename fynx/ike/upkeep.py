@@ -13,7 +13,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import crash, lifetimes, succession
+from fynx.ike import crash, lifetimes, reconfigure, recovery, succession
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move, Transmit
 from fynx.ike.sa import Failure, IkeSa
@@ -54,8 +54,11 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     for handle, child in sa.children.items():
         if handle not in endpoint.handles:
             lifetimes.watch_child(endpoint, sa, child)
+            recovery.watch(endpoint, sa, child)
         endpoint.handles[handle] = sa
     lifetimes.follow_up(endpoint, sa)
+    recovery.follow_hint(endpoint, sa)
+    reconfigure.refresh(endpoint, sa)
     for sibling in endpoint.siblings(sa) if sa.established else ():
         endpoint.pump(sibling)
     endpoint.pump(sa)

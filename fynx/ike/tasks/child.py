@@ -14,7 +14,7 @@ from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
 from fynx.ike.policy import ChildPolicy
 from fynx.ike.sa import IkeSa
-from fynx.ike.selectors import from_wire, narrow, show, subset, to_wire
+from fynx.ike.selectors import from_wire, narrow, show, subset, to_wire, with_packet
 from fynx.ike.states import IkeState
 from fynx.ike.tasks import rekey_child
 from fynx.ike.tasks.install import Agreed, Material, announce, install, newest
@@ -65,7 +65,9 @@ class ChildTask:
             self.ni = self.sa.random(NONCE_LEN)
             out.add(NoncePayload(self.ni))
             yield from self.kex.propose(self.offered, out)
-        out.add(_ts(policy.local, initiator=True), _ts(policy.remote, initiator=False))
+        asked = self.sa.packets.get(self.name) if self.old is None else None
+        local, remote = with_packet(asked, policy.local, policy.remote)
+        out.add(_ts(local, initiator=True), _ts(remote, initiator=False))
 
     def process(self, message: Incoming) -> Running:
         if message.response:
@@ -108,7 +110,8 @@ class ChildTask:
         if not local or not remote or not subset(local, policy.local) or not subset(remote, policy.remote):
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the peer answered selectors wider than we offered")
         lost = self.old is not None and rekey_child.lost(self.old, self.ni, self.nr)
-        agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound=not lost)
+        self.sa.packets.pop(self.name, None)
+        agreed = Agreed(policy, choice, self.spi_in, narrow(local, local), narrow(remote, remote), outbound=not lost)
         yield from install(self.sa, agreed, self._material(initiator=True))
         self._installed(lost=lost)
 

@@ -26,9 +26,8 @@ class CrashTask:
         secret = self.sa.services.policy.crash_secret
         if not secret:
             return
-        if self.exchange == ExchangeType.IKE_AUTH and any(isinstance(one, AuthPayload) for one in out.payloads):
-            out.add(as_notify(secret, self.sa.spi_i, self.sa.spi_r))
-        elif INFORM in self.options and not out.response:
+        with_auth = any(isinstance(one, AuthPayload) for one in out.payloads)
+        if with_auth or (INFORM in self.options and not out.response):
             out.add(as_notify(secret, self.sa.spi_i, self.sa.spi_r))
         elif out.response and self.sa.rival is not None and any(map(_of_ike, out.payloads)):
             new = self.sa.rival.sa

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from fynx.events import ChildDown, NotifyReceived
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import every
+from fynx.ike.hints import invalid_spi
 from fynx.ike.sa import IkeSa
 from fynx.ike.states import ChildEvent, ChildState, IkeEvent
 from fynx.ike.tasks.rekey_child import deleted_by_peer
@@ -102,6 +103,8 @@ class NotifyTask:
             if payload.type == NotifyType.QUICK_CRASH_DETECTION:
                 continue  # a secret, for its own task
             self.sa.emit(NotifyReceived(self.sa.peer, name_of(NotifyType, payload.type), payload.data[:64].hex()))
+            if payload.type == NotifyType.INVALID_SPI:
+                invalid_spi(self.sa, payload.data)
             if payload.type in FATAL_ALONE:
                 self.sa.closing = f"the peer says {name_of(NotifyType, payload.type)}"
         return None
