@@ -36,6 +36,14 @@ class Peers:
         self._remotes[name] = remote
         self._sort()
 
+    def follow(self, before: Peers) -> None:
+        """Takes over the addresses that names had before, for peers that are configured alike."""
+        for name, policy in self.by_name.items():
+            old = before.by_name.get(name)
+            if old is not None and old.remote == policy.remote:
+                self._remotes[name] = before._remotes[name]
+        self._sort()
+
     def at(self, address: str) -> tuple[PeerPolicy, ...]:
         plain = address.partition("%")[0]
         exact = self._hosts.get(plain, [])

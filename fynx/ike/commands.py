@@ -76,7 +76,7 @@ def _initiate(endpoint: Endpoint, command: Initiate) -> None:
 
 def _initiate_child(endpoint: Endpoint, command: InitiateChild) -> None:
     sa = _established(endpoint, command.peer)
-    _check_child(sa.policy, command.child)
+    _check_child(_policy(endpoint, command.peer), command.child)
     _add_child(endpoint, sa, command.child, command.packet)
 
 

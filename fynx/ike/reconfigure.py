@@ -27,7 +27,8 @@ def reconfigure(endpoint: Endpoint, now: float, policy: HostPolicy) -> None:
     """The new policy holds for everything from now on; SAs follow at once, or after the exchange under way."""
     endpoint.now = now
     endpoint.policy = policy
-    endpoint.peers = Peers(policy.peers)
+    before, endpoint.peers = endpoint.peers, Peers(policy.peers)
+    endpoint.peers.follow(before)
     endpoint.admission.limits(policy)
     for sa in list(endpoint.sas.values()):
         refresh(endpoint, sa)
@@ -82,6 +83,8 @@ def _apply(endpoint: Endpoint, sa: IkeSa, new: PeerPolicy, change: PeerChange) -
     for child_sa in list(sa.children.values()):
         _child(endpoint, sa, child_sa.handle, change.children.get(child_sa.name))
     if "lifetime" in change.changed:
+        endpoint.timers.cancel((Timer.IKE_SOFT, sa.serial))
+        endpoint.timers.cancel((Timer.IKE_HARD, sa.serial))
         lifetimes.watch_ike(endpoint, sa)
     if {"liveness_s", "keepalive_s"} & set(change.changed):
         _restart_timers(endpoint, sa)
@@ -95,9 +98,13 @@ def _child(endpoint: Endpoint, sa: IkeSa, handle: int, change: ChildChange | Non
     if change is None or child.state not in (ChildState.ACTIVE, ChildState.REKEYING):
         return
     if change.outcome in (Outcome.DROP, Outcome.REMAKE):
+        if change.outcome is Outcome.REMAKE:  # the new one first: what both carry is never without an SA
+            sa.start(ExchangeType.CREATE_CHILD_SA, child=child.name)
         sa.start(ExchangeType.INFORMATIONAL, delete_child=handle)
         return
     if "lifetime" in change.changed:
+        endpoint.timers.cancel((Timer.CHILD_SOFT, handle))
+        endpoint.timers.cancel((Timer.CHILD_HARD, handle))
         lifetimes.watch_child(endpoint, sa, child)
     if "inactivity_s" in change.changed:
         recovery.watch(endpoint, sa, child)

@@ -11,6 +11,8 @@ import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from fynx.config.model import Config
+
 MOST = 16
 """Addresses taken from one answer."""
 WAIT_S = 10.0
@@ -92,3 +94,11 @@ def _parses(parse: object, text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+async def resolve_all(resolver: Resolver, config: Config) -> dict[str, tuple[str, ...]]:
+    """Every name of the configuration, asked at the same time; one that does not resolve is asked again later."""
+    written = [sort_out(peer.remote.address) for peer in config.peers.values()]
+    wanted = list(dict.fromkeys(name for each in written for name in each.names))
+    answers = await asyncio.gather(*(resolver.addresses(sort_out([name])) for name in wanted))
+    return dict(zip(wanted, answers, strict=True))

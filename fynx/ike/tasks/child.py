@@ -213,7 +213,10 @@ class ChildTask:
         return spi
 
     def _policy(self) -> ChildPolicy:
-        return next(child for child in self.sa.policy.children if child.name == self.name)
+        found = next((child for child in self.sa.policy.children if child.name == self.name), None)
+        if found is None:
+            raise FynxError(f"the child {self.name} is no longer configured")
+        return found
 
     def _material(self, *, initiator: bool) -> Material:
         init = self.sa.init
