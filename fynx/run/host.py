@@ -105,7 +105,7 @@ class Host:
             await asyncio.wait({goodbye, hurried}, return_when=asyncio.FIRST_COMPLETED)
             for task in (goodbye, hurried):
                 task.cancel()
-        if graceful and self._driver is not None and not self._driver.endpoint.sas:
+        if self._driver is not None and not self._driver.endpoint.sas:
             forget(self._files)
         await self._close(leave_open=leave_open)
 
