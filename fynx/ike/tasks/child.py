@@ -195,7 +195,8 @@ class ChildTask:
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, _no_selectors(self.sa, tsi, tsr))
         if self.old is not None:
             rekey_child.check_selectors(self.old, narrow(tsr, fitting[0].local), narrow(tsi, fitting[0].remote))
-        fitting.sort(key=lambda child: not (subset(tsi, child.remote) and subset(tsr, child.local)))
+        fitting.sort(key=lambda child: not _takes(child, tsi[:1], tsr[:1]))  # the packet that asked
+        fitting.sort(key=lambda child: not _takes(child, tsi, tsr))
         refusal: Refusal | None = None
         for child in fitting:
             choice = choose_esp(offered.proposals, child.esp, self.sa.services.algorithms, initial=self.first)
@@ -222,6 +223,10 @@ class ChildTask:
         init = self.sa.init
         ni, nr = (init.ni, init.nr) if self.first else (self.ni, self.nr)
         return Material(ni, nr, self.kex.shared, initiator)
+
+
+def _takes(child: ChildPolicy, tsi: tuple[Selector, ...], tsr: tuple[Selector, ...]) -> bool:
+    return subset(tsi, child.remote) and subset(tsr, child.local)
 
 
 def _ts(selectors: tuple[Selector, ...], *, initiator: bool) -> TsPayload:
