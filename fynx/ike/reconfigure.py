@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fynx.ike import lifetimes, recovery
+from fynx.ike import lifetimes, reauth, recovery
 from fynx.ike.admission import Peers
 from fynx.ike.changes import ChildChange, Outcome, PeerChange, compare_peer
 from fynx.ike.policy import HostPolicy, PeerPolicy
@@ -86,6 +86,9 @@ def _apply(endpoint: Endpoint, sa: IkeSa, new: PeerPolicy, change: PeerChange) -
         endpoint.timers.cancel((Timer.IKE_SOFT, sa.serial))
         endpoint.timers.cancel((Timer.IKE_HARD, sa.serial))
         lifetimes.watch_ike(endpoint, sa)
+    if "reauth_s" in change.changed:
+        endpoint.timers.cancel((Timer.REAUTH, sa.serial))
+        reauth.watch(endpoint, sa)
     if {"liveness_s", "keepalive_s"} & set(change.changed):
         _restart_timers(endpoint, sa)
     if change.outcome is Outcome.REKEY:

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from fynx.config import Config, load
-from fynx.ike.policy import HostPolicy, PeerPolicy
+from fynx.ike.policy import HostPolicy
 from fynx.kernel.registry import Registry
 from fynx.run.callers import Caller, Hands
 from fynx.run.failures import HostError
 from fynx.run.plan import LIVE, RESTART, Plan, plan
-from fynx.run.policy import at_start, host_policy
+from fynx.run.policy import NOWHERE, at_start, host_policy
 from fynx.run.resolve import Resolver, resolve_all
 
 
@@ -41,7 +43,9 @@ async def compared(
     resolved = await resolve_all(resolver, written)
     new = _reloadable(old, written)
     policy = host_policy(new, registry, resolve=resolved, crash_secret=before.crash_secret)
-    after = replace(policy, peers=tuple(_settled(one, old, new, before) for one in policy.peers))
+    settled = {one.name: one.remote for one in before.peers if one.name in alike(old, new)}
+    # A peer that is written as before keeps its addresses: another answer of DNS is no change of configuration.
+    after = replace(policy, peers=tuple(replace(one, remote=settled.get(one.name, one.remote)) for one in policy.peers))
     return Prepared(new, after, plan(old, written, before, after))
 
 
@@ -50,14 +54,6 @@ def _reloadable(old: Config, new: Config) -> Config:
     live = {key: getattr(new.host, key) for key in LIVE}
     kept = {key: getattr(old, key) for key in RESTART}
     return replace(new, host=replace(old.host, **live), **kept)
-
-
-def _settled(policy: PeerPolicy, old: Config, new: Config, before: HostPolicy) -> PeerPolicy:
-    """A peer that is written as before keeps its addresses: another answer of DNS is no change of configuration."""
-    known, written = old.peers.get(policy.name), new.peers[policy.name]
-    if known is None or known.remote.address != written.remote.address:
-        return policy
-    return next(replace(policy, remote=one.remote) for one in before.peers if one.name == policy.name)
 
 
 def follow(callers: dict[str, Caller], old: Config, new: Config, hands: Hands, resolver: Resolver) -> None:
@@ -76,7 +72,23 @@ def follow(callers: dict[str, Caller], old: Config, new: Config, hands: Hands, r
             caller.want(())  # the new configuration may be what it was waiting for
 
 
-def single_addresses(policy: HostPolicy) -> list[str]:
-    """Of all peers: where the tunnels end, for a plane that keeps routes to them."""
-    remotes = [network for peer in policy.peers for network in peer.remote]
-    return [str(one.network_address) for one in remotes if one.num_addresses == 1]
+def outside(
+    policy: HostPolicy, known: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> dict[str, tuple[str, ...]]:
+    """Single addresses of each peer, which stay outside of every tunnel; ``known`` ones hold for peers as before."""
+    found: dict[str, tuple[str, ...]] = {}
+    for peer in policy.peers:
+        whole = [one for one in peer.remote if one.num_addresses == 1 and one != NOWHERE]
+        found[peer.name] = known.get(peer.name) or tuple(str(one.network_address) for one in whole)
+    return found
+
+
+def alike(old: Config, new: Config) -> frozenset[str]:
+    """Peers whose addresses are written as before."""
+    return frozenset(
+        name for name, peer in new.peers.items() if name in old.peers and _address(old, name) == peer.remote.address
+    )
+
+
+def _address(config: Config, name: str) -> tuple[str, ...]:
+    return config.peers[name].remote.address
