@@ -36,9 +36,12 @@ class IkeUp(Event):
 
 @dataclass(frozen=True, slots=True)
 class IkeDown(Event):
+    """``cause``: ``dead`` (no answer, or it lost its state), ``peer`` (it deleted), ``""`` for everything else."""
+
     spi_i: str
     spi_r: str
     reason: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,13 @@ class ChildUp(Event):
 
 @dataclass(frozen=True, slots=True)
 class ChildDown(Event):
+    """``cause``: as in ``IkeDown``, or ``idle`` when we deleted it because it carried nothing."""
+
     child: str
     spi_in: str
     spi_out: str
     reason: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,14 @@ class Retransmitted(Event):
 @dataclass(frozen=True, slots=True)
 class PeerDead(Event):
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CrashDetected(Event):
+    """The peer proved by its token that it lost this IKE SA (RFC 6290 section 4.5)."""
+
+    spi_i: str
+    spi_r: str
 
 
 @dataclass(frozen=True, slots=True)

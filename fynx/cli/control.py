@@ -35,7 +35,7 @@ name_option = click.option("--name", default="", help="Name of the running host,
 @json_option
 def up(peer: str, child: str, config: Path | None, name: str, timeout_s: float, as_json: bool) -> None:
     """Bring PEER up and wait for it: all its children that start by themselves, or the one CHILD."""
-    with _connect(config, name, timeout_s + 10) as control:
+    with connect(config, name, timeout_s + 10) as control:
         control.ask("up", peer=peer, child=child, timeout_s=timeout_s)
     if as_json:
         print_json("up", {"peer": peer, "child": child, "up": True})
@@ -55,7 +55,7 @@ def down(peer: str, child: str, config: Path | None, name: str, leave_open: bool
 
     Exit code 7: it is down, but the peer did not confirm, and its traffic stays blocked.
     """
-    with _connect(config, name) as control:
+    with connect(config, name) as control:
         answer = control.ask("down", peer=peer, child=child, leave_open=leave_open)
     confirmed = bool(answer["confirmed"])
     if as_json:
@@ -76,7 +76,7 @@ def down(peer: str, child: str, config: Path | None, name: str, leave_open: bool
 @json_option
 def rekey(peer: str, child: str, config: Path | None, name: str, as_json: bool) -> None:
     """Replace PEER's IKE SA, or its one CHILD, now; no packet is lost."""
-    with _connect(config, name) as control:
+    with connect(config, name) as control:
         control.ask("rekey", peer=peer, child=child)
     if as_json:
         print_json("rekey", {"peer": peer, "child": child})
@@ -91,7 +91,7 @@ def rekey(peer: str, child: str, config: Path | None, name: str, as_json: bool) 
 @json_option
 def status(peer: str, config: Path | None, name: str, as_json: bool) -> None:
     """Show the peers of a running host and their Child SAs."""
-    with _connect(config, name) as control:
+    with connect(config, name) as control:
         found: dict[str, Any] = control.ask("status")
     if peer:
         found["peers"] = [each for each in found["peers"] if each["name"] == peer]
@@ -143,7 +143,7 @@ def _octets(count: int) -> str:
     return f"{size:.1f} TiB"
 
 
-def _connect(config: Path | None, name: str, timeout_s: float = 70.0) -> Control:
+def connect(config: Path | None, name: str, timeout_s: float = 70.0) -> Control:
     return Control(RunFiles(name or _name(config)).socket, timeout_s)
 
 
@@ -173,4 +173,4 @@ def name_in(file: Path) -> str:
     return written if isinstance(written, str) and written else file.stem
 
 
-__all__ = ["down", "rekey", "status", "up"]
+__all__ = ["connect", "down", "rekey", "status", "up"]

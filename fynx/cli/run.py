@@ -15,6 +15,7 @@ import click
 from fynx.cli.logs import set_up
 from fynx.cli.options import config_file, config_option
 from fynx.config import Config, load
+from fynx.errors import FynxError
 from fynx.run.files import default_directory
 from fynx.run.host import Host
 
@@ -54,11 +55,25 @@ async def _run(config: Config, *, leave_open: bool) -> int:
         await starting
     except asyncio.CancelledError:
         return 130
+    reloads: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(loop.create_task(_reload(host))))
     log.info("%s is running: %s", config.name, _summary(config))
     await ended.wait()
     await host.stop(leave_open=leave_open)
     log.info("%s has stopped", config.name)
     return 0
+
+
+async def _reload(host: Host) -> None:
+    """SIGHUP: a file that cannot be used is told of and changes nothing."""
+    try:
+        found = await host.reload()
+    except FynxError as error:
+        log.error("the old configuration stays: %s", error)
+        return
+    log.info("%s has the new configuration", found["name"])
+    if found["needs_restart"]:
+        log.warning("takes effect after a restart only: %s", ", ".join(map(str, found["needs_restart"])))
 
 
 def _asked(host: Host, ended: asyncio.Event, starting: asyncio.Future[None]) -> None:

@@ -17,6 +17,7 @@ from fynx.wire.identity import parse_identity
 
 PSK_LEAST = 20
 PSK_GOOD = 32
+IDLE_LEAST_S = 10.0
 
 
 def text_checks(registry: Registry) -> Mapping[str, Callable[[str], object]]:
@@ -107,6 +108,12 @@ def _child(record: object) -> Iterator[tuple[str, Wrong]]:
             "remote",
             Wrong("local and remote have no address family in common", "both IPv4, both IPv6, or both of each"),
         )
+    if 0 < record.inactivity_s < IDLE_LEAST_S:
+        yield "inactivity_s", Wrong("a child is looked at every few seconds", f"write {IDLE_LEAST_S:g} or more, or 0")
+
+
+def _passive(key: str) -> str:
+    return "on_dead: clear" if key == "on_dead" else f"{key.rpartition('.')[2]}: none"
 
 
 def _lifetime(record: object) -> Iterator[tuple[str, Wrong]]:
@@ -123,14 +130,14 @@ def _peer(record: object) -> Iterator[tuple[str, Wrong]]:
         remedy = "children: {lan: {local: [10.1.0.0/16], remote: [10.0.0.0/8]}}, or childless: true"
         yield "children", Wrong("no Child SA is described, so no traffic would pass", remedy)
     if any("/" in text for text in record.remote.address) or ANY in record.remote.address:
-        starts = [("start", record.start)] + [
-            (f"children.{name}.start", child.start) for name, child in record.children.items()
-        ]
+        starts: list[tuple[str, str | None]] = [("start", record.start)]
+        starts += [(f"children.{name}.start", child.start) for name, child in record.children.items()]
+        starts += [("on_dead", record.on_dead), ("on_close", record.on_close)]
         for key, start in starts:
-            if start in ("initiate", "trap"):
+            if start in ("initiate", "trap", "restart"):
                 yield (
                     key,
-                    Wrong(f"{start} needs an address to go to, and address is no single one", "write start: none"),
+                    Wrong(f"{start} needs an address to go to, and address is no single one", f"write {_passive(key)}"),
                 )
     if ANY in record.remote.address and len(record.remote.address) > 1:
         yield "remote.address", Wrong("any and other addresses together", "write any alone, or the addresses alone")

@@ -59,6 +59,8 @@ class Host:
     """Seconds after which a half-open SA is forgotten."""
     children_per_sa: Annotated[int, Field(ge=1, le=65536)] = 256
     """Child SAs at most on one IKE SA."""
+    crash_detection: bool = True
+    """Give peers a token by which they learn at once that this host lost its state (RFC 6290)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class Child:
     window: Annotated[int, Field(ge=32, le=65536)] = 1024
     """Anti-replay window in packets."""
     lifetime: Lifetime = Lifetime()
+    inactivity_s: Annotated[float, Field(ge=0, le=86400)] = 0.0
+    """Seconds without a packet in either direction after which the child is deleted; 0 is never, else 10 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,11 @@ class Peer:
     """ESP in UDP always, or only behind a NAT; as the transport says when not given."""
     liveness_s: Seconds | None = 30.0
     """Seconds of silence after which the peer is asked whether it lives; null turns it off."""
+    on_dead: Literal["clear", "restart", "trap"] | None = None
+    """What happens to the children of a peer that does not answer: nothing (``clear``), a call at once, or a call with
+    the next packet; what ``start`` brought up comes back when not given."""
+    on_close: Literal["none", "restart", "trap"] | None = None
+    """The same when the peer deletes them."""
     keepalive_s: Seconds = 20.0
     """Seconds between NAT keepalives."""
     retransmission: Retransmission = Retransmission()

@@ -36,6 +36,14 @@ class Peers:
         self._remotes[name] = remote
         self._sort()
 
+    def follow(self, before: Peers) -> None:
+        """Takes over the addresses that names had before, for peers that are configured alike."""
+        for name, policy in self.by_name.items():
+            old = before.by_name.get(name)
+            if old is not None and old.remote == policy.remote:
+                self._remotes[name] = before._remotes[name]
+        self._sort()
+
     def at(self, address: str) -> tuple[PeerPolicy, ...]:
         plain = address.partition("%")[0]
         exact = self._hosts.get(plain, [])
@@ -92,6 +100,10 @@ class Admission:
         self.half_open = 0
         self.replies = Bucket(rate=100.0, size=200.0, level=200.0)
         """Limits what is sent to addresses that have proved nothing (section 2.21.4)."""
+
+    def limits(self, policy: HostPolicy) -> None:
+        """Other limits from now on; what is counted stays counted."""
+        self._policy = policy
 
     def check(self, now: float, path: Path) -> None:
         """Raises ``Dropped`` when this source, or the host, has its share of half-open SAs or of failures."""

@@ -12,6 +12,7 @@ from fynx.ike.effects import (
     Command,
     Initiate,
     InitiateChild,
+    Packet,
     Rekey,
     StartExchange,
     Terminate,
@@ -61,27 +62,31 @@ def _initiate(endpoint: Endpoint, command: Initiate) -> None:
     coming = _coming_up(endpoint, command.peer)
     if coming is not None:
         coming.wanted = tuple(dict.fromkeys((*coming.wanted, *names)))
+        coming.packets.update(command.packets)
         return
     established = [sa for sa in endpoint.by_peer.get(command.peer, []) if sa.established]
     if established:
         for name in names:
-            _add_child(endpoint, established[-1], name)
+            _add_child(endpoint, established[-1], name, command.packets.get(name))
         return
     sa = endpoint.new_initiator(policy, command.path, names)
+    sa.packets.update(command.packets)
     sa.start(INIT)
     endpoint.pump(sa)
 
 
 def _initiate_child(endpoint: Endpoint, command: InitiateChild) -> None:
     sa = _established(endpoint, command.peer)
-    _check_child(sa.policy, command.child)
-    _add_child(endpoint, sa, command.child)
+    _check_child(_policy(endpoint, command.peer), command.child)
+    _add_child(endpoint, sa, command.child, command.packet)
 
 
-def _add_child(endpoint: Endpoint, sa: IkeSa, name: str) -> None:
+def _add_child(endpoint: Endpoint, sa: IkeSa, name: str, packet: Packet | None) -> None:
     asked = any(options.get("child") == name for _, options in sa.queue)
     running = sa.exchange is not None and sa.exchange.options.get("child") == name
     if sa.child_of(name) is None and not asked and not running:
+        if packet is not None:
+            sa.packets[name] = packet
         sa.start(ExchangeType.CREATE_CHILD_SA, child=name)
         endpoint.pump(sa)
 

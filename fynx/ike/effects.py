@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fynx.events import Event
+from fynx.plugin.dataplane import Selector
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.transport import Path
 from fynx.plugin.work import Work
@@ -76,6 +77,9 @@ Effect = Transmit | Keepalive | Ask | Activate | Move | Remove | ReleaseSpi | Em
 
 # Commands: Endpoint.command(now, command).
 
+Packet = tuple[Selector, Selector]
+"""The selectors of one packet: our side's and the peer's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Initiate:
@@ -84,6 +88,8 @@ class Initiate:
     peer: str
     path: Path
     children: tuple[str, ...] = ()
+    packets: Mapping[str, Packet] = field(default_factory=dict)
+    """For a child that a packet asked for: that packet's selectors (RFC 7296 section 2.9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class InitiateChild:
 
     peer: str
     child: str
+    packet: Packet | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from fynx.ike.epitaphs import Epitaphs
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
+from fynx.ike.reconfigure import reconfigure
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import snapshot
+from fynx.ike.spis import Spis
 from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
 from fynx.ike.turns import Turns
@@ -37,7 +39,6 @@ from fynx.wire.iana import NotifyType
 from fynx.wire.message import parse_payloads
 from fynx.wire.payload import NotifyPayload, Payload
 
-SPI_LEN = 8
 Running = Generator[Any, Any, Any]
 
 
@@ -59,8 +60,7 @@ class Endpoint:
         self.by_peer: dict[str, list[IkeSa]] = {}
         self.handles: dict[int, IkeSa] = {}
         self.half_open: dict[HalfOpenKey, IkeSa] = {}
-        self._initiators: dict[bytes, IkeSa] = {}
-        self._responders: dict[bytes, IkeSa] = {}
+        self.spis = Spis(self.random)
         self._effects: deque[Effect] = deque()
         self._counters: Counter[str] = Counter()
         self._turns = Turns(self, self._message)
@@ -122,6 +122,10 @@ class Endpoint:
         self.now = now
         lifetimes.used(self, handle, packets, octets)
 
+    def reconfigure(self, now: float, policy: HostPolicy) -> None:
+        """Another policy from now on: unchanged SAs are not touched; see ``ike.changes`` for the others."""
+        reconfigure(self, now, policy)
+
     def resolved(self, peer: str, remote: tuple[Network, ...]) -> None:
         """The addresses that a peer's DNS name has now."""
         self.peers.resolved(peer, remote)
@@ -165,7 +169,7 @@ class Endpoint:
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
         succession.dropped(self, sa)
         self._turns.forget(sa)
-        self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
+        self.spis.remove(sa)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
 
     def supersede(self, sa: IkeSa) -> None:
@@ -178,13 +182,13 @@ class Endpoint:
         lifetimes.again_soon(self, (timer, number))
 
     def fresh_spi(self, *, initiator: bool) -> bytes:
-        return self._fresh_spi(self._initiators if initiator else self._responders)
+        return self.spis.fresh(initiator=initiator)
 
     def inherit(self, old: IkeSa, spi_i: bytes, spi_r: bytes, *, initiator: bool) -> IkeSa:
         role: Role = "initiator" if initiator else "responder"
         sa = IkeSa(next(self._serials), role, self, old.path, spi_i, spi_r, old.policies, self.now)
-        table, spi = (self._initiators, spi_i) if initiator else (self._responders, spi_r)
-        table[spi] = self.sas[sa.serial] = sa
+        self.spis.put(sa)
+        self.sas[sa.serial] = sa
         return sa
 
     def rekeyed(self, old: IkeSa, successor: Successor) -> None:
@@ -202,26 +206,23 @@ class Endpoint:
     # SAs.
 
     def new_initiator(self, policy: PeerPolicy, path: Path, wanted: tuple[str, ...]) -> IkeSa:
-        spi_i = self._fresh_spi(self._initiators)
+        spi_i = self.spis.fresh(initiator=True)
         sa = IkeSa(next(self._serials), "initiator", self, path, spi_i, NO_SPI, (policy,), self.now, wanted=wanted)
-        self._initiators[spi_i] = self.sas[sa.serial] = sa
+        self.spis.put(sa)
+        self.sas[sa.serial] = sa
         self.emit(HandshakeStarted(sa.peer, sa.role, str(path)))
         return sa
 
     def _new_responder(self, header: Header, path: Path, key: HalfOpenKey) -> IkeSa:
-        spi_r = self._fresh_spi(self._responders)
+        spi_r = self.spis.fresh(initiator=False)
         policies = self.candidates(path)
         sa = IkeSa(next(self._serials), "responder", self, path, header.spi_i, spi_r, policies, self.now)
         sa.init.half_open = key
-        self._responders[spi_r] = self.sas[sa.serial] = self.half_open[key] = sa
+        self.spis.put(sa)
+        self.sas[sa.serial] = self.half_open[key] = sa
         self.admission.opened(path.remote)
         self.emit(HandshakeStarted(sa.peer, sa.role, str(path)))
         return sa
-
-    def _fresh_spi(self, taken: dict[bytes, IkeSa]) -> bytes:
-        while (spi := self.random(SPI_LEN)) in taken or spi == NO_SPI:
-            pass
-        return spi
 
     def pump(self, sa: IkeSa) -> None:
         """Starts the exchange that waits, when the window is free and the SA may carry it (section 2.3)."""
@@ -248,7 +249,7 @@ class Endpoint:
         if header.exchange == INIT and not header.response:
             self._first_message(header, path, data)
             return
-        sa = self._find(header)
+        sa = self.spis.find(header)
         if sa is None:
             self._stranger(header, path, data)
         else:
@@ -270,16 +271,6 @@ class Endpoint:
         for datagram in last.datagrams:
             self.effect(Transmit(path, datagram))
 
-    def _find(self, header: Header) -> IkeSa | None:
-        """By our own SPI: the flag says whether the sender made the first one (section 3.1)."""
-        if header.initiator:
-            sa = self._responders.get(header.spi_r)
-            return sa if sa is not None and sa.spi_i == header.spi_i else None
-        sa = self._initiators.get(header.spi_i)
-        if sa is None or (sa.spi_r != header.spi_r and not (header.exchange == INIT and sa.spi_r == NO_SPI)):
-            return None
-        return sa
-
     def _first_message(self, header: Header, path: Path, data: bytes) -> None:
         if not header.initiator:
             raise Dropped(Drop.FLAGS, "an IKE_SA_INIT request without the Initiator flag")
@@ -287,7 +278,7 @@ class Endpoint:
             raise Dropped(Drop.MESSAGE_ID, f"IKE_SA_INIT with message id {header.message_id}")
         if header.spi_r != NO_SPI:
             raise Dropped(Drop.UNKNOWN_SPI, "a first message with a responder SPI")
-        if header.spi_i in self._initiators:
+        if self.spis.began(header.spi_i):
             raise Dropped(Drop.REFLECTION, "our own first message came back")
         key = HalfOpenKey.of(header.spi_i, path, data)
         known = self.half_open.get(key)
@@ -344,6 +335,8 @@ class Endpoint:
         if header.exchange != INIT and not outer_payloads(header, data):
             raise Dropped(Drop.NOT_PROTECTED, "an empty message in clear")
         upkeep.hint(self, sa, header, data)
+        if sa.serial not in self.sas:  # the peer proved that it lost the SA
+            return
         if header.exchange == INIT:
             sa.path = replace(sa.path, local=sa.path.local or path.local)
         self._turns.start(sa, self.conversation.complete(sa, header, data, path), partial(self._completed, sa, path))

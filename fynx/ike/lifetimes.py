@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fynx.events import SequenceExhausted
+from fynx.ike import recovery
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import Remove
 from fynx.ike.policy import Lifetime
@@ -90,6 +91,8 @@ def fire_child(endpoint: Endpoint, handle: int, timer: Timer) -> None:
         return
     if timer is Timer.CHILD_SOFT:
         rekey_child(endpoint, sa, child)
+    elif timer is Timer.IDLE:
+        recovery.look(endpoint, sa, child)
     else:
         _stop(endpoint, sa, child)
 
@@ -144,6 +147,7 @@ def retire(endpoint: Endpoint, handle: int, *, confirmed: bool, linger: bool) ->
     endpoint.handles.pop(handle, None)
     endpoint.timers.cancel((Timer.CHILD_SOFT, handle))
     endpoint.timers.cancel((Timer.CHILD_HARD, handle))
+    endpoint.timers.cancel((Timer.IDLE, handle))
     if linger:
         endpoint.timers.set((Timer.LINGER, handle), endpoint.now + LINGER_S)
         return

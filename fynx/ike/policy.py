@@ -52,6 +52,8 @@ class ChildPolicy:
     start: Literal["none", "initiate", "trap"] = "initiate"
     window: int = 1024
     lifetime: Lifetime = Lifetime()
+    inactivity_s: float = 0.0
+    """Seconds without a packet in either direction after which the child is deleted; 0 is never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +108,5 @@ class HostPolicy:
     children_per_sa: int = 256
     vendor_id: bytes = b""
     keylog: bool = False
+    crash_secret: bytes = field(default=b"", repr=False)
+    """Makes the tokens of RFC 6290, the same after a restart; empty: no tokens are made."""

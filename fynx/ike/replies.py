@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fynx.errors import Drop, Dropped
+from fynx.ike import crash
 from fynx.ike.effects import Transmit
 from fynx.plugin.transport import Path
 from fynx.wire.header import Header
@@ -25,17 +26,18 @@ def wrong_version(endpoint: Endpoint, header: Header, path: Path) -> None:
 
 
 def unknown(endpoint: Endpoint, header: Header, path: Path) -> None:
-    """Raises ``Dropped``, after INVALID_IKE_SPI to a request."""
+    """Raises ``Dropped``, after INVALID_IKE_SPI to a request, with the token of a lost SA (RFC 6290 section 4.5)."""
     if not header.response:
-        in_clear(endpoint, header, path, NotifyPayload(NotifyType.INVALID_IKE_SPI))
+        in_clear(endpoint, header, path, NotifyPayload(NotifyType.INVALID_IKE_SPI), *crash.proof(endpoint, header))
     raise Dropped(Drop.UNKNOWN_SPI, "no such IKE SA")
 
 
-def in_clear(endpoint: Endpoint, header: Header, path: Path, notify: NotifyPayload) -> None:
-    """One unprotected answer with the SPIs and the message id of what it answers, and never longer than that."""
+def in_clear(endpoint: Endpoint, header: Header, path: Path, *notify: NotifyPayload) -> None:
+    """One unprotected answer with the SPIs and the message id of what it answers, and never longer than that (with a
+    token by 3 octets at most, and that only to what looks like a protected message)."""
     answer = replace(header, initiator=not header.initiator, response=True, major=2, minor=0, version_flag=False)
-    data = encode_message(answer, (notify,))
-    if len(data) > header.length:
+    data = encode_message(answer, notify)
+    if len(data) > header.length + (crash.SLACK if len(notify) > 1 else 0):
         return
     if not endpoint.admission.replies.take(endpoint.now):
         endpoint.count(f"drop_{Drop.RATE_LIMITED.value}")

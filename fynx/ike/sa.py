@@ -21,6 +21,7 @@ from fynx.ike.timers import Timer
 from fynx.ike.window import HalfOpenKey, Window
 from fynx.plugin.auth import Identity
 from fynx.plugin.crypto import Algorithms, Offer
+from fynx.plugin.dataplane import Selector
 from fynx.plugin.extension import Role
 from fynx.plugin.transport import Path
 from fynx.wire.header import Header
@@ -166,6 +167,12 @@ class IkeSa:
     counters: Counter[str] = field(default_factory=Counter)
     closing: str = ""
     """Set by a task: drop this SA, for this reason, once the message under way is out."""
+    cause: str = ""
+    """Why it ends, as in ``events.IkeDown``."""
+    crash_token: bytes = field(default=b"", repr=False)
+    """With it the peer can prove that it lost this SA (RFC 6290)."""
+    packets: dict[str, tuple[Selector, Selector]] = field(default_factory=dict)
+    """The packet that asked for a child, by name: our side and the peer's (section 2.9)."""
     forgotten: list[int] = field(default_factory=list)
     """Handles of children that the peer no longer knows: to be made anew (section 2.25)."""
     replaces: IkeSa | None = None

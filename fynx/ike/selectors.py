@@ -56,6 +56,19 @@ def narrow(offered: tuple[Selector, ...], policy: tuple[Selector, ...]) -> tuple
     return tuple(kept)
 
 
+def with_packet(
+    packet: tuple[Selector, Selector] | None, local: tuple[Selector, ...], remote: tuple[Selector, ...]
+) -> tuple[tuple[Selector, ...], tuple[Selector, ...]]:
+    """Both sides of an offer, the packet that asked first (RFC 7296 section 2.9), where the policy protects it."""
+    if packet is None or not subset(packet[:1], local) or not subset(packet[1:], remote):
+        return local, remote
+    return _first(packet[0], local), _first(packet[1], remote)
+
+
+def _first(one: Selector, others: tuple[Selector, ...]) -> tuple[Selector, ...]:
+    return tuple(dict.fromkeys((one, *others)))[:MAX_SELECTORS]
+
+
 def intersection(a: Selector, b: Selector) -> Selector | None:
     if len(a.start) != len(b.start) or (a.protocol and b.protocol and a.protocol != b.protocol):
         return None

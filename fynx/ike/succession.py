@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fynx.events import IkeRekeyed
-from fynx.ike import lifetimes, reauth, upkeep
+from fynx.ike import lifetimes, reauth, reconfigure, upkeep
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.timers import Timer
@@ -82,6 +82,7 @@ def hand_over(endpoint: Endpoint, old: IkeSa, new: IkeSa, *, by_us: bool) -> Non
     reauth.inherit(endpoint, old, new)
     endpoint.count("ike_sa_rekeyed")
     new.emit(IkeRekeyed(new.peer, old.spi_i.hex(), old.spi_r.hex(), new.spi_i.hex(), new.spi_r.hex(), by_us))
+    reconfigure.refresh(endpoint, new)
     endpoint.pump(new)
 
 

@@ -24,6 +24,7 @@ class Timer(IntEnum):
     CHILD_SOFT = 20
     CHILD_HARD = 21
     LINGER = 22
+    IDLE = 23
 
 
 IKE_TIMERS = tuple(timer for timer in Timer if timer < Timer.CHILD_SOFT)

@@ -13,7 +13,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import lifetimes, reauth, twins
+from fynx.ike import crash, lifetimes, reauth, reconfigure, recovery, twins
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move
 from fynx.ike.fitting import probe, send
@@ -64,9 +64,12 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     for handle, child in sa.children.items():
         if handle not in endpoint.handles:
             lifetimes.watch_child(endpoint, sa, child)
+            recovery.watch(endpoint, sa, child)
         endpoint.handles[handle] = sa
     lifetimes.follow_up(endpoint, sa)
     reauth.follow_up(endpoint, sa)
+    recovery.follow_hint(endpoint, sa)
+    reconfigure.refresh(endpoint, sa)
     for sibling in endpoint.siblings(sa) if sa.established else ():
         endpoint.pump(sibling)
     endpoint.pump(sa)
@@ -134,7 +137,7 @@ def _tell(endpoint: Endpoint, sa: IkeSa, reason: str, *, was_up: bool) -> None:
     if sa.successor is not None:
         return
     if was_up:
-        endpoint.emit(IkeDown(sa.peer, sa.spi_i.hex(), sa.spi_r.hex(), reason))
+        endpoint.emit(IkeDown(sa.peer, sa.spi_i.hex(), sa.spi_r.hex(), reason, sa.cause))
         return
     failure = sa.failure or Failure("", reason)
     endpoint.emit(HandshakeFailed(sa.peer, str(sa.path), failure.notify, failure.reason, failure.remedy))
@@ -207,6 +210,7 @@ def _give_up(endpoint: Endpoint, sa: IkeSa, sends: int) -> None:
         endpoint.drop(sa, "replaced; the peer is silent on it")
         return
     if sa.established:
+        sa.cause = "dead"
         endpoint.emit(PeerDead(sa.peer, sends))
     elif sa.failure is None:
         sa.failure = Failure(
@@ -297,7 +301,10 @@ def hint(endpoint: Endpoint, sa: IkeSa, header: Header, data: bytes) -> None:
     2.21.4)."""
     if not sa.established:
         return
-    errors = [one for one in outer_payloads(header, data) if isinstance(one, NotifyPayload) and one.is_error]
+    notifies = [one for one in outer_payloads(header, data) if isinstance(one, NotifyPayload)]
+    if crash.detected(endpoint, sa, notifies):
+        return
+    errors = [one for one in notifies if one.is_error]
     if not errors or (sa.hinted_at is not None and endpoint.now - sa.hinted_at < HINT_EVERY_S):
         return
     sa.hinted_at = endpoint.now

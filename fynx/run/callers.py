@@ -13,7 +13,7 @@ from typing import Protocol
 from fynx.config.model import Peer
 from fynx.errors import FynxError
 from fynx.events import ChildDown, ChildRefused, ChildUp, Event, HandshakeFailed, IkeDown, IkeUp
-from fynx.ike.effects import Command, Initiate, InitiateChild
+from fynx.ike.effects import Command, Initiate, InitiateChild, Packet
 from fynx.ike.policy import Network
 from fynx.plugin.transport import Path
 from fynx.run.failures import FAILED, TIMED_OUT, HostError
@@ -57,6 +57,12 @@ class Caller:
     hands: Hands
     resolver: Resolver
     wanted: set[str] = field(default_factory=set)
+    trapped: set[str] = field(default_factory=set)
+    """Children that a packet may bring up again, by ``on_dead`` or ``on_close``, whatever their ``start``."""
+    cleared: set[str] = field(default_factory=set)
+    """Those that no packet may bring up."""
+    packets: dict[str, Packet] = field(default_factory=dict)
+    """What asked for a child that is not up yet."""
     calling: bool = False
     attempts: int = 0
     _task: asyncio.Task[None] | None = None
@@ -76,14 +82,23 @@ class Caller:
     def want(self, children: Iterable[str]) -> None:
         """Starts an attempt now, whatever the back-off says."""
         self.wanted |= set(children)
+        self.cleared -= self.wanted
         self.attempts = 0
         self._schedule(0.0)
 
-    def acquired(self, child: str) -> None:
+    def acquired(self, child: str, packet: Packet) -> None:
         """Traffic asks for this child: an attempt, unless one is under way or the last one has just failed."""
         self.wanted.add(child)
+        self.packets[child] = packet
         if self._task is None and not self.calling:
             self._schedule(0.0)
+
+    def change(self, peer: Peer) -> None:
+        """Another configuration of this peer: children that it no longer has are no longer wanted."""
+        self.peer = peer
+        for each in (self.wanted, self.trapped, self.cleared):
+            each.intersection_update(peer.children)
+        self.packets = {child: packet for child, packet in self.packets.items() if child in peer.children}
 
     def forget(self) -> None:
         """No further attempts; those who wait hear so."""
@@ -112,6 +127,7 @@ class Caller:
                 self.calling = False
                 self.attempts = 0
             case ChildUp():
+                self.packets.pop(event.child, None)
                 self._satisfy()
             case HandshakeFailed():
                 self.calling = False
@@ -120,8 +136,22 @@ class Caller:
             case ChildRefused():
                 self._fail(HostError(event.reason, FAILED, event.remedy))
                 self._again()
-            case IkeDown() | ChildDown():
+            case ChildDown():
+                self._lost(event.child, event.cause)
                 self._again(AGAIN_S)
+            case IkeDown():
+                self._again(AGAIN_S)
+
+    def _lost(self, child: str, cause: str) -> None:
+        """What the peer's ``on_dead`` and ``on_close`` say about a child that went; one that was idle waits."""
+        action = {"dead": self.peer.on_dead, "peer": self.peer.on_close, "idle": "trap"}.get(cause)
+        if child not in self.peer.children or action is None:
+            return
+        if action == "restart":
+            self.wanted.add(child)
+            return
+        self.wanted.discard(child)
+        (self.trapped if action == "trap" else self.cleared).add(child)
 
     def _again(self, wait_s: float | None = None) -> None:
         if not self._missing() or self._task is not None:
@@ -150,7 +180,7 @@ class Caller:
             if missing and self.hands.children_up(self.name) is not None:
                 self._task = None
                 for child in sorted(missing):
-                    self.hands.command(InitiateChild(self.name, child))
+                    self.hands.command(InitiateChild(self.name, child, self.packets.get(child)))
             elif missing:
                 await self._call(tuple(sorted(missing, key=list(self.peer.children).index)))
         except FynxError as error:
@@ -175,7 +205,8 @@ class Caller:
         path = self._reachable(addresses)
         self._task = None
         self.calling = True
-        self.hands.command(Initiate(self.name, path, children))
+        packets = {child: packet for child, packet in self.packets.items() if child in children}
+        self.hands.command(Initiate(self.name, path, children, packets))
 
     def _reachable(self, addresses: tuple[str, ...]) -> Path:
         """The next address in turn to which there is a route."""

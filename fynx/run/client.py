@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fynx.errors import ConfigError, Problem
 from fynx.run.failures import FAILED, NOT_RUNNING, PERMISSION, TIMED_OUT, HostError, permission_line
 
 
@@ -38,10 +39,13 @@ class Control:
         self.close()
 
     def ask(self, command: str, **arguments: object) -> Any:
-        """The result of one command. Raises HostError with what the host says."""
+        """The result of one command. Raises HostError with what the host says, ConfigError for a file it cannot use."""
         self._say({"command": command, **arguments})
         answer = self._hear()
         if answer.get("ok") is not True:
+            problems = answer.get("problems")
+            if isinstance(problems, list):
+                raise ConfigError(tuple(Problem(**each) for each in problems))
             why, code = str(answer.get("error")), answer.get("exit")
             raise HostError(why, code if isinstance(code, int) else FAILED, str(answer.get("remedy") or ""))
         return answer.get("result")

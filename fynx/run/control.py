@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from fynx.errors import FynxError
+from fynx.errors import ConfigError, FynxError, Problem
 from fynx.events import Event
 from fynx.run.failures import FAILED, HostError
 from fynx.run.words import clean, describe
@@ -39,6 +39,8 @@ class Controlled(Protocol):
     async def down(self, peer: str, child: str = "", *, leave_open: bool = False) -> bool: ...
 
     def rekey(self, peer: str, child: str = "") -> None: ...
+
+    async def reload(self, file: str = "", *, dry: bool = False) -> dict[str, Any]: ...
 
     def events(self) -> AsyncIterator[Event]: ...
 
@@ -110,6 +112,9 @@ class ControlServer:
     async def _answer(self, request: Mapping[str, object]) -> dict[str, object]:
         try:
             return {"schema": "fynx.answer/1", "ok": True, "result": await self._perform(request)}
+        except ConfigError as error:
+            problems = [{key: getattr(each, key) for key in Problem.__slots__} for each in error.problems]
+            return {"schema": "fynx.answer/1", "ok": False, "code": error.label, "error": "", "problems": problems}
         except FynxError as error:
             return {
                 "schema": "fynx.answer/1",
@@ -133,6 +138,8 @@ class ControlServer:
             case "rekey":
                 self._host.rekey(peer, child)
                 return {}
+            case "reload" | "plan":
+                return await self._host.reload(_text(request, "file"), dry=request.get("command") == "plan")
             case "down":
                 confirmed = await self._host.down(peer, child, leave_open=request.get("leave_open") is True)
                 return {"confirmed": confirmed}

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from fynx.errors import FynxError
 from fynx.events import Event
+from fynx.ike import recovery
 from fynx.ike.effects import (
     Activate,
     Ask,
@@ -30,6 +31,7 @@ from fynx.ike.effects import (
     Transmit,
 )
 from fynx.ike.endpoint import Endpoint
+from fynx.ike.policy import HostPolicy
 from fynx.plugin.auth import Secret
 from fynx.plugin.dataplane import Acquire, ChildKeys, ChildSpec, Expire, IkeArrived, PathSeen, Plane, UnknownSpi, Upcall
 from fynx.plugin.keylog import KeyRecord
@@ -76,7 +78,7 @@ class Driver:
         self._worker: Worker | None = None
         self._timer: TimerHandle | None = None
         self._busy = False
-        self._heard: dict[int, int] = {}
+        self._heard: dict[int, tuple[int, int]] = {}
         self._read_at = 0.0
         self.children: dict[int, ChildSpec] = {}
         self.counters: Counter[str] = Counter()
@@ -124,6 +126,10 @@ class Driver:
         finally:
             self._pump()
 
+    def reconfigure(self, policy: HostPolicy) -> None:
+        """Another policy from now on; see ``fynx.ike.reconfigure``."""
+        self._guarded(lambda: self.endpoint.reconfigure(self.now, policy))
+
     def _upcall(self, upcall: Upcall) -> None:
         match upcall:
             case IkeArrived():
@@ -136,6 +142,7 @@ class Driver:
                 self._listener.acquire(upcall)
             case UnknownSpi():
                 self.counters["esp_unknown_spi"] += 1
+                recovery.unknown_spi(self.endpoint, self.now, upcall.path, upcall.spi)
 
     # What goes out.
 
@@ -216,8 +223,11 @@ class Driver:
             return
         for handle in tuple(self.children):
             usage = self._plane.usage(handle)
-            if usage.packets_in > self._heard.get(handle, 0):
-                self._heard[handle] = usage.packets_in
+            heard, sent = self._heard.get(handle, (0, 0))
+            if (usage.packets_in, usage.packets_out) != (heard, sent):
+                self._heard[handle] = usage.packets_in, usage.packets_out
+                recovery.busy(self.endpoint, self.now, handle)
+            if usage.packets_in > heard:
                 self.endpoint.activity(self.now, handle)
             packets, octets = max(usage.packets_in, usage.packets_out), max(usage.bytes_in, usage.bytes_out)
             self.endpoint.used(self.now, handle, packets, octets)

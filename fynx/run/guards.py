@@ -39,15 +39,24 @@ class Guards:
 
     def begin(self, adopted: Iterable[Key]) -> None:
         """Closes what the configuration protects; gives up adopted guards of peers that it no longer knows."""
-        for peer in self.policy.peers:
-            for child in peer.children:
-                if self._fixed(peer, child):
-                    self._static[peer.name, child.name] = child.remote
+        self._static = self._fixed_ones()
         for key, remote in self._static.items():
             self._keep(key, remote, closed=True)
         for key in adopted:
             if key not in self._static and not self._known(key):
                 self._keep(key, (), closed=False)
+        self._tell()
+
+    def change(self, config: Config, policy: HostPolicy) -> None:
+        """Another configuration: what it protects is closed, what it no longer protects opens."""
+        self.config, self.policy = config, policy
+        before, self._static = self._static, self._fixed_ones()
+        for key, remote in self._static.items():
+            if before.get(key) != remote and key not in self._open:
+                self._keep(key, remote, closed=True)
+        for key in before.keys() - self._static.keys():
+            self._open.discard(key)
+            self._keep(key, (), closed=False)
         self._tell()
 
     def installed(self, child: ChildSpec) -> None:
@@ -119,6 +128,14 @@ class Guards:
     def _keep(self, key: Key, remote: Sequence[Selector], *, closed: bool) -> None:
         if self.config.kill_switch or not closed:
             self.plane.keep_closed(key[0], key[1], remote, closed=closed)
+
+    def _fixed_ones(self) -> dict[Key, tuple[Selector, ...]]:
+        return {
+            (peer.name, child.name): child.remote
+            for peer in self.policy.peers
+            for child in peer.children
+            if self._fixed(peer, child)
+        }
 
     def _fixed(self, peer: PeerPolicy, child: ChildPolicy) -> bool:
         """False for road warriors who may bring any address: what they get is closed when they get it."""

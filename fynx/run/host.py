@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from pathlib import Path as File
+from typing import Any
 
 from fynx.config.model import Config, Peer
 from fynx.errors import FynxError, StateError
@@ -30,10 +31,13 @@ from fynx.run.failures import HostError, from_os
 from fynx.run.files import RunFiles
 from fynx.run.guards import Guards
 from fynx.run.notes import adopted, names
-from fynx.run.policy import host_policy, start_of
-from fynx.run.resolve import Resolver, sort_out, source_among
+from fynx.run.plan import as_json
+from fynx.run.policy import at_start, host_policy, starting
+from fynx.run.reload import Prepared, alike, follow, outside, prepare
+from fynx.run.resolve import Resolver, resolve_all, source_among
 from fynx.run.services import serve
 from fynx.run.status import status
+from fynx.run.token_secret import crash_secret, forget
 from fynx.run.words import describe
 from fynx.run.work import Worker
 
@@ -42,8 +46,6 @@ told = logging.getLogger("fynx.events")
 
 GOODBYE_S = 2.0
 """How long a graceful stop waits for the peers to confirm (bad-inputs L15: all over in less than 3 s)."""
-FIRST_LOOK_S = 3.0
-"""How long the start waits for name servers: until then nothing is guarded."""
 UP_S = 60.0
 DOWN_S = 5.0
 QUEUE = 1000
@@ -68,7 +70,7 @@ class Host:
         self._outside: dict[str, tuple[str, ...]] = {}
         self._callers = {name: Caller(name, peer, self, self._resolver) for name, peer in config.peers.items()}
         self._stopping = False
-        self._hurried = asyncio.Event()
+        self._hurried, self._reloading = asyncio.Event(), asyncio.Lock()
 
     # Life.
 
@@ -84,7 +86,7 @@ class Host:
             await self._close(leave_open=False)
             raise
         for name in self.config.peers:
-            wanted = self._at_start(name)
+            wanted = at_start(self.config, name)
             if wanted:
                 self._callers[name].want(wanted)
 
@@ -103,6 +105,8 @@ class Host:
             await asyncio.wait({goodbye, hurried}, return_when=asyncio.FIRST_COMPLETED)
             for task in (goodbye, hurried):
                 task.cancel()
+        if self._driver is not None and not self._driver.endpoint.sas:
+            forget(self._files)
         await self._close(leave_open=leave_open)
 
     def hurry(self) -> None:
@@ -111,18 +115,16 @@ class Host:
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
-        resolved = await self._resolve_all()
-        policy = host_policy(self.config, self.registry, resolve=resolved)
+        resolved = await resolve_all(self._resolver, self.config)
+        secret = crash_secret(self.config, self.registry, self._files)
+        policy = host_policy(self.config, self.registry, resolve=resolved, crash_secret=secret)
         endpoint = Endpoint(policy, self.registry.algorithms, (CORE, *self.registry.extensions), os.urandom)
         driver = self._driver = Driver(endpoint, self, loop)
         port = self.port = await self._open_port(driver)
         plane = self.plane = await self._open_plane(driver, port)
         driver.open(port, plane, Worker(self.registry, plane, loop))
         self._guards = Guards(self.config, policy, plane, self._alive)
-        for name, peer in self.config.peers.items():
-            written = sort_out(peer.remote.address)
-            found = (address for each in written.names for address in resolved.get(each, ()))
-            self._outside[name] = (*written.literals, *found)
+        self._outside = outside(policy)
         self._expect()
         self._guards.begin(adopted(self._note))
         port.attach()
@@ -208,7 +210,7 @@ class Host:
         try:
             await caller.wait_up(children, timeout_s)
         except FynxError:
-            if not self._at_start(peer):
+            if not at_start(self.config, peer):
                 caller.forget()
             raise
 
@@ -235,6 +237,30 @@ class Host:
         if leave_open and guards is not None:
             guards.open(peer, child)
         return guards is not None and guards.is_open(peer, child)
+
+    async def reload(self, file: str = "", *, dry: bool = False) -> dict[str, Any]:
+        """What another configuration changes (schema ``fynx.plan/1``); unless ``dry`` it holds from now on.
+
+        Raises ConfigError, and changes nothing then.
+        """
+        async with self._reloading:
+            before = self.driver.endpoint.policy
+            prepared = await prepare(self.config, before, self.registry, self._resolver, file)
+            up = {name: self.children_up(name) for name in self.config.peers}
+            if not dry and not self._stopping:
+                self._adopt(prepared)
+            return as_json(prepared.plan, self.config.name, up)
+
+    def _adopt(self, prepared: Prepared) -> None:
+        """First what must not leave in clear, then those who call, then the SAs."""
+        before, self.config = self.config, prepared.config
+        if self._guards is not None:
+            self._guards.change(self.config, prepared.policy)
+        same = {name: self._outside.get(name, ()) for name in alike(before, self.config)}
+        self._outside = outside(prepared.policy, same)
+        self._expect()
+        follow(self._callers, before, self.config, self, self._resolver)
+        self.driver.reconfigure(prepared.policy)
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Calls back for every event, on the loop's thread; returns what ends it."""
@@ -276,9 +302,12 @@ class Host:
         self.registry.notify.keylog(record, self.config.host.keylog or "")
 
     def acquire(self, wanted: Acquire) -> None:
-        ours = (*self._starting(wanted.peer, "trap"), *self._at_start(wanted.peer))
-        if wanted.child in ours and not self._stopping:
-            self._callers[wanted.peer].acquired(wanted.child)
+        caller = self._callers.get(wanted.peer)
+        if caller is None or self._stopping or wanted.child in caller.cleared:
+            return
+        ours = (*starting(self.config, wanted.peer, "trap"), *at_start(self.config, wanted.peer), *caller.trapped)
+        if wanted.child in ours:
+            caller.acquired(wanted.child, (wanted.local, wanted.remote))
 
     def installed(self, child: ChildSpec) -> None:
         if self._guards is not None:
@@ -344,20 +373,7 @@ class Host:
         configured = tuple(self.config.peers[peer].children)
         if child and child not in configured:
             raise StateError(f"peer {peer!r} has no child {child!r}; configured: {', '.join(configured) or 'none'}")
-        return (child,) if child else self._starting(peer, "initiate") or configured
-
-    def _starting(self, name: str, way: str) -> tuple[str, ...]:
-        """The children of a peer that start in this way, in the file's order."""
-        peer = self.config.peers.get(name)
-        if peer is None:
-            return ()
-        return tuple(key for key, child in peer.children.items() if (child.start or start_of(peer)) == way)
-
-    def _at_start(self, name: str) -> tuple[str, ...]:
-        """The children that come up with the host: those that initiate, of a peer that is itself to be called."""
-        peer = self.config.peers.get(name)
-        called = peer is not None and start_of(peer) == "initiate" and sort_out(peer.remote.address).callable
-        return self._starting(name, "initiate") if called else ()
+        return (child,) if child else starting(self.config, peer, "initiate") or configured
 
     async def _gone(self, over: Callable[[], bool], wait_s: float) -> bool:
         """Waits until ``over``; every event may be the one that makes it so. False when the time ends first."""
@@ -373,14 +389,6 @@ class Host:
         finally:
             end()
         return True
-
-    async def _resolve_all(self) -> dict[str, tuple[str, ...]]:
-        """Every name of the configuration, asked at the same time; one that does not resolve is asked again later."""
-        written = [sort_out(peer.remote.address) for peer in self.config.peers.values()]
-        wanted = list(dict.fromkeys(name for each in written for name in each.names))
-        quick = Resolver(self._resolver.known, FIRST_LOOK_S)
-        answers = await asyncio.gather(*(quick.addresses(sort_out([name])) for name in wanted))
-        return dict(zip(wanted, answers, strict=True))
 
     def _save_plane(self, state: Mapping[str, object]) -> None:
         self._note["plane"] = dict(state)

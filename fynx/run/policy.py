@@ -15,6 +15,7 @@ from fynx.ike.policy import AuthPolicy, ChildPolicy, HostPolicy, Lifetime, PeerP
 from fynx.kernel.registry import Registry
 from fynx.plugin.auth import Identity
 from fynx.plugin.dataplane import Policy, Selector
+from fynx.run.resolve import sort_out
 from fynx.wire.identity import parse_identity
 from fynx.wire.proposal import Proposal
 
@@ -26,7 +27,9 @@ MOST_ADDRESSES = 16
 """Of one name; what a name server says beyond that is passed over."""
 
 
-def host_policy(config: Config, registry: Registry, *, resolve: Mapping[str, tuple[str, ...]]) -> HostPolicy:
+def host_policy(
+    config: Config, registry: Registry, *, resolve: Mapping[str, tuple[str, ...]], crash_secret: bytes = b""
+) -> HostPolicy:
     """The core's policy. ``resolve`` gives the addresses of DNS names; a name that is missing has none now.
 
     Raises ``ConfigError`` for texts that cannot be used, which a configuration from ``fynx.config.load`` does not hold.
@@ -41,6 +44,7 @@ def host_policy(config: Config, registry: Registry, *, resolve: Mapping[str, tup
         half_open_s=host.half_open_s,
         children_per_sa=host.children_per_sa,
         keylog=host.keylog is not None,
+        crash_secret=crash_secret,
     )
 
 
@@ -96,6 +100,7 @@ class _Peer:
             start=child.start or start_of(peer),
             window=child.window,
             lifetime=Lifetime(**{each.name: getattr(child.lifetime, each.name) for each in fields(child.lifetime)}),
+            inactivity_s=child.inactivity_s,
         )
 
     def _identity(self, text: str, key: str) -> Identity:
@@ -121,6 +126,21 @@ def start_of(peer: Peer) -> Start:
         return peer.start
     single = all(text != ANY and "/" not in text for text in peer.remote.address)
     return "initiate" if single else "none"
+
+
+def starting(config: Config, name: str, way: Start) -> tuple[str, ...]:
+    """The children of a peer that start in this way, in the file's order."""
+    peer = config.peers.get(name)
+    if peer is None:
+        return ()
+    return tuple(key for key, child in peer.children.items() if (child.start or start_of(peer)) == way)
+
+
+def at_start(config: Config, name: str) -> tuple[str, ...]:
+    """The children that come up with the host: those that initiate, of a peer that is itself to be called."""
+    peer = config.peers.get(name)
+    called = peer is not None and start_of(peer) == "initiate" and sort_out(peer.remote.address).callable
+    return starting(config, name, "initiate") if called else ()
 
 
 def _networks(peer: Peer, resolve: Mapping[str, tuple[str, ...]]) -> tuple[Network, ...]:

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fynx.config.model import Config
 from fynx.plugin.transport import Path
 from fynx.run.threads import Threads
 
 MOST = 16
 """Addresses taken from one answer."""
 WAIT_S = 10.0
+FIRST_LOOK_S = 3.0
+"""How long the start, or a reload, waits for name servers: until then nothing is guarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +126,12 @@ def _parses(parse: object, text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+async def resolve_all(resolver: Resolver, config: Config) -> dict[str, tuple[str, ...]]:
+    """Every name of the configuration, asked at the same time; one that does not resolve is asked again later."""
+    written = [sort_out(peer.remote.address) for peer in config.peers.values()]
+    wanted = list(dict.fromkeys(name for each in written for name in each.names))
+    quick = Resolver(resolver.known, FIRST_LOOK_S)
+    answers = await asyncio.gather(*(quick.addresses(sort_out([name])) for name in wanted))
+    return dict(zip(wanted, answers, strict=True))

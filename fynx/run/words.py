@@ -77,6 +77,7 @@ _WORDS: dict[type[events.Event], Callable[[Any], str]] = {
     events.ChildRefused: _child_refused,
     events.Retransmitted: _retransmitted,
     events.PeerDead: lambda event: f"the peer did not answer {event.attempts} times: taken for dead",
+    events.CrashDetected: lambda _: "the peer proved that it lost the IKE SA (RFC 6290)",
     events.NatDetected: _nat,
     events.PathChanged: lambda event: f"the peer moved from {event.before} to {event.after}",
     events.NotifyReceived: lambda event: f"the peer says {event.notify}",

@@ -8,6 +8,7 @@ from random import Random
 
 from fynx.errors import FynxError
 from fynx.events import Event
+from fynx.ike import recovery
 from fynx.ike.effects import (
     Activate,
     Ask,
@@ -100,6 +101,7 @@ class Node:
     def __post_init__(self) -> None:
         host = self.host
         self.plane = MemoryPlane(host.algorithms, self.random, self._path_seen)
+        self.plane.unknown_spi = lambda path, spi: recovery.unknown_spi(self.endpoint, self.clock.now, path, spi)
         entropy = host.entropy or self.random.randbytes
         self.endpoint = Endpoint(host.policy, host.algorithms, host.extensions, entropy)
 
@@ -115,6 +117,14 @@ class Node:
     def command(self, command: Command) -> None:
         self.endpoint.command(self.clock.now, command)
         self.pump()
+
+    def reconfigure(self, policy: HostPolicy) -> None:
+        self.endpoint.reconfigure(self.clock.now, policy)
+        self.pump()
+
+    def used(self, handle: int) -> None:
+        """The plane's counters say that this child carried something."""
+        recovery.busy(self.endpoint, self.clock.now, handle)
 
     def arrive(self, path: Path, data: bytes) -> None:
         """A datagram as it is on the wire, on the socket of ``path.local_port``."""

@@ -44,6 +44,7 @@ class MemoryPlane:
         """Every Child SA that was ever installed."""
         self.drops: dict[str, int] = {}
         self.refuse: FynxError | None = None
+        self.unknown_spi: Callable[[Path, int], None] | None = None
 
     def reserve_spi(self) -> int:
         taken = [*self.reserved, *(one.spec.spi_in for one in self.children.values())]
@@ -93,6 +94,8 @@ class MemoryPlane:
         child = next((one for one in self.children.values() if one.spec.spi_in == spi), None)
         if child is None:
             self._drop("unknown_spi")
+            if self.unknown_spi is not None:
+                self.unknown_spi(path, spi)
             return
         try:
             packet = self._opened(child.spec, child.spec.keys_in, data)

@@ -67,7 +67,7 @@ def _own(node: Node) -> list[str]:
     children = {child.handle: child for sa in sas.values() for child in sa.children.values()}
     checks = {
         "not all established": all(sa.state is IkeState.ESTABLISHED for sa in sas.values()),
-        "SPI tables": sorted(map(id, (*endpoint._initiators.values(), *endpoint._responders.values())))
+        "SPI tables": sorted(map(id, (*endpoint.spis._initiators.values(), *endpoint.spis._responders.values())))
         == sorted(map(id, sas.values())),
         "peers' table": sorted(map(id, (sa for listed in endpoint.by_peer.values() for sa in listed)))
         == sorted(map(id, sas.values())),

@@ -10,12 +10,13 @@ from fynx.ike.tasks.auth import AuthTask
 from fynx.ike.tasks.auth_lifetime import AuthLifetimeTask
 from fynx.ike.tasks.child import ChildTask
 from fynx.ike.tasks.childless import ChildlessTask
+from fynx.ike.tasks.crash import CrashTask
 from fynx.ike.tasks.delete import DeleteTask, NotifyTask
 from fynx.ike.tasks.fragmentation import FragmentationTask
 from fynx.ike.tasks.init import InitTask
 from fynx.ike.tasks.natd import NatDetectionTask
 from fynx.ike.tasks.rekey_ike import RekeyIkeTask
-from fynx.plugin.extension import ExchangeSpec, Extension, SaView, Task, TaskSpec
+from fynx.plugin.extension import ExchangeSpec, Extension, MakeTask, SaView, Task, TaskSpec
 from fynx.wire.iana import ExchangeType
 
 _Options = Mapping[str, object]
@@ -54,6 +55,10 @@ def _rekey_ike(view: SaView, options: _Options) -> Task | None:
     return None if options and "rekey_ike" not in options else RekeyIkeTask(cast("IkeSa", view), options)
 
 
+def _crash(exchange: int) -> MakeTask:
+    return lambda view, options: CrashTask(cast("IkeSa", view), exchange, options)
+
+
 def _childless(view: SaView, _: _Options) -> Task:
     return ChildlessTask(cast("IkeSa", view))
 
@@ -85,9 +90,12 @@ CORE = Extension(
         TaskSpec("childless", ExchangeType.IKE_SA_INIT, 300, _childless),
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
         TaskSpec("auth_lifetime", ExchangeType.IKE_AUTH, 400, _auth_lifetime),
+        TaskSpec("crash", ExchangeType.IKE_AUTH, 550, _crash(ExchangeType.IKE_AUTH)),
         TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),
         TaskSpec("child", ExchangeType.CREATE_CHILD_SA, 600, _next_child),
         TaskSpec("rekey_ike", ExchangeType.CREATE_CHILD_SA, 700, _rekey_ike),
+        TaskSpec("crash", ExchangeType.CREATE_CHILD_SA, 750, _crash(ExchangeType.CREATE_CHILD_SA)),
+        TaskSpec("crash", ExchangeType.INFORMATIONAL, 250, _crash(ExchangeType.INFORMATIONAL)),
         TaskSpec("notify", ExchangeType.INFORMATIONAL, 300, _notify),
         TaskSpec("auth_lifetime", ExchangeType.INFORMATIONAL, 400, _auth_lifetime),
         TaskSpec("delete", ExchangeType.INFORMATIONAL, 500, _delete),

@@ -15,7 +15,7 @@ from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
 from fynx.ike.policy import ChildPolicy
 from fynx.ike.sa import IkeSa
-from fynx.ike.selectors import from_wire, narrow, show, subset, to_wire
+from fynx.ike.selectors import from_wire, narrow, show, subset, to_wire, with_packet
 from fynx.ike.states import ChildState, IkeState
 from fynx.ike.tasks import rekey_child
 from fynx.ike.tasks.install import Agreed, Material, announce, install, newest
@@ -75,7 +75,9 @@ class ChildTask:
             self.ni = self.sa.random(NONCE_LEN)
             out.add(NoncePayload(self.ni))
             yield from self.kex.propose(self.offered, out)
-        out.add(_ts(policy.local, initiator=True), _ts(policy.remote, initiator=False))
+        asked = self.sa.packets.get(self.name) if self.old is None else None
+        local, remote = with_packet(asked, policy.local, policy.remote)
+        out.add(_ts(local, initiator=True), _ts(remote, initiator=False))
 
     def process(self, message: Incoming) -> Running:
         if message.response:
@@ -118,7 +120,8 @@ class ChildTask:
         if not local or not remote or not subset(local, policy.local) or not subset(remote, policy.remote):
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the peer answered selectors wider than we offered")
         lost = self.old is not None and rekey_child.lost(self.old, self.ni, self.nr)
-        agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound=not lost)
+        self.sa.packets.pop(self.name, None)
+        agreed = Agreed(policy, choice, self.spi_in, narrow(local, local), narrow(remote, remote), outbound=not lost)
         yield from install(self.sa, agreed, self._material(initiator=True))
         self._installed(lost=lost)
 
@@ -206,7 +209,8 @@ class ChildTask:
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, _no_selectors(self.sa, tsi, tsr))
         if self.old is not None:
             rekey_child.check_selectors(self.old, narrow(tsr, fitting[0].local), narrow(tsi, fitting[0].remote))
-        fitting.sort(key=lambda child: not (subset(tsi, child.remote) and subset(tsr, child.local)))
+        fitting.sort(key=lambda child: not _takes(child, tsi[:1], tsr[:1]))  # the packet that asked
+        fitting.sort(key=lambda child: not _takes(child, tsi, tsr))
         refusal: Refusal | None = None
         for child in fitting:
             choice = choose_esp(offered.proposals, child.esp, self.sa.services.algorithms, initial=self.first)
@@ -224,12 +228,19 @@ class ChildTask:
         return spi
 
     def _policy(self) -> ChildPolicy:
-        return next(child for child in self.sa.policy.children if child.name == self.name)
+        found = next((child for child in self.sa.policy.children if child.name == self.name), None)
+        if found is None:
+            raise FynxError(f"the child {self.name} is no longer configured")
+        return found
 
     def _material(self, *, initiator: bool) -> Material:
         init = self.sa.init
         ni, nr = (init.ni, init.nr) if self.first else (self.ni, self.nr)
         return Material(ni, nr, self.kex.shared, initiator)
+
+
+def _takes(child: ChildPolicy, tsi: tuple[Selector, ...], tsr: tuple[Selector, ...]) -> bool:
+    return subset(tsi, child.remote) and subset(tsr, child.local)
 
 
 def _ts(selectors: tuple[Selector, ...], *, initiator: bool) -> TsPayload:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from fynx.events import ChildDown, NotifyReceived
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import every
+from fynx.ike.hints import invalid_spi
 from fynx.ike.sa import IkeSa
 from fynx.ike.states import ChildEvent, ChildState, IkeEvent
 from fynx.ike.tasks.rekey_child import carried_on
@@ -21,7 +22,7 @@ EARLY_LIMIT = 64
 
 class DeleteTask:
     """Options: ``delete`` (reason: the whole IKE SA), ``delete_child`` (handle), ``delete_spi`` (our SPI of a child
-    never made); ``name``: what it is called, should another have taken its place meanwhile."""
+    never made); ``name``: what it is called, should another have taken its place meanwhile; ``idle``: why it goes."""
 
     def __init__(self, sa: IkeSa, options: Mapping[str, object]) -> None:
         self.sa, self.options = sa, options
@@ -58,12 +59,14 @@ class DeleteTask:
             self.sa.closing = str(self.options["delete"])
         elif self.child is not None:
             replaced = carried_on(self.sa, self.child) or self.replaced
-            remove_child(self.sa, self.child, "deleted by us", confirmed=True, linger=replaced)
+            idle = "idle" if "idle" in self.options else ""
+            reason = "it carried nothing for long" if idle else "deleted by us"
+            remove_child(self.sa, self.child, reason, confirmed=True, linger=replaced, cause=idle)
 
     def _requested(self, message: Incoming) -> None:
         deletes = every(message, DeletePayload)
         if any(delete.protocol == Protocol.IKE for delete in deletes):
-            self.sa.closing = "the peer deleted the IKE SA"
+            self.sa.closing, self.sa.cause = "the peer deleted the IKE SA", "peer"
             return
         self.sa.services.chosen(self.sa)
         spis = dict.fromkeys(spi for delete in deletes if delete.protocol == Protocol.ESP for spi in delete.spis)
@@ -76,7 +79,7 @@ class DeleteTask:
             if child.state is not ChildState.DELETING:  # else both deleted at once: each names only its own half
                 self.answer.append(_spi(child.spi_in))
             replaced = carried_on(self.sa, child) or self._another(child)
-            remove_child(self.sa, child, "deleted by the peer", confirmed=True, linger=replaced)
+            remove_child(self.sa, child, "deleted by the peer", confirmed=True, linger=replaced, cause="peer")
 
     def _another(self, child: ChildSa) -> bool:
         return any(one is not child and one.name == child.name and one.current for one in self.sa.children.values())
@@ -86,14 +89,16 @@ class DeleteTask:
 
 
 class NotifyTask:
-    """Option ``notify``: a notification to send on its own; those that arrive become events, and change nothing."""
+    """Options ``notify``, ``data``: a notification to send on its own; those that arrive become events, and change
+    nothing."""
 
     def __init__(self, sa: IkeSa, options: Mapping[str, object]) -> None:
         self.sa, self.options = sa, options
 
     def build(self, out: Outgoing) -> Steps:
         if not out.response and "notify" in self.options:
-            out.add(NotifyPayload(_int(self.options["notify"])))
+            data = self.options.get("data")
+            out.add(NotifyPayload(_int(self.options["notify"]), data if isinstance(data, bytes) else b""))
         return None
 
     def process(self, message: Incoming) -> Steps:
@@ -102,7 +107,11 @@ class NotifyTask:
                 self.sa.closing = str(self.options["closing"])
             return None
         for payload in every(message, NotifyPayload):
+            if payload.type == NotifyType.QUICK_CRASH_DETECTION:
+                continue  # a secret, for its own task
             self.sa.emit(NotifyReceived(self.sa.peer, name_of(NotifyType, payload.type), payload.data[:64].hex()))
+            if payload.type == NotifyType.INVALID_SPI:
+                invalid_spi(self.sa, payload.data)
             if payload.type in FATAL_ALONE:
                 self.sa.closing = f"the peer says {name_of(NotifyType, payload.type)}"
         return None
@@ -116,7 +125,9 @@ FATAL_ALONE = (
 """Notifications that end an IKE SA without a DELETE (section 2.21.2)."""
 
 
-def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, linger: bool = False) -> None:
+def remove_child(
+    sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, linger: bool = False, cause: str = ""
+) -> None:
     """Takes the child out of the SA and of the plane, once; ``linger``: it receives for a while what is in flight.
 
     One whose successor was announced is no news.
@@ -126,7 +137,8 @@ def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, lin
     child.advance(ChildEvent.GONE)
     sa.services.retire(child.handle, confirmed=confirmed, linger=linger)
     if child.announced:
-        sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason))
+        why = cause or sa.cause
+        sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason, why))
 
 
 def _spi(spi: int) -> bytes:

@@ -1,0 +1,131 @@
+"""Real devices and processes: reloads under traffic, a peer that is killed and comes back, fail closed in both."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.netns.world import INNER, Gateway, Place, World, until
+
+
+class Pings:
+    """What was sent and what came back."""
+
+    def __init__(self) -> None:
+        self.sent = self.back = 0
+
+
+@contextmanager
+def pinging(place: Place, address: str) -> Iterator[Pings]:
+    """Two hundred pings a second."""
+    line = ["ip", "netns", "exec", place.name, "ping", "-n", "-q", "-i", "0.005", "-W", "2", address]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    counted = Pings()
+    try:
+        yield counted
+    finally:
+        time.sleep(0.3)  # the last ones come back
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=10)[0]
+    found = re.search(r"(\d+) packets transmitted, (\d+) (?:packets )?received", told)
+    assert found is not None, told
+    counted.sent, counted.back = int(found[1]), int(found[2])
+
+
+def spis(gateway: Gateway) -> set[str]:
+    return {child["spi_in"] for peer in gateway.status()["peers"] for child in peer["children"]}
+
+
+def reloaded(gateway: Gateway, code: int = 0) -> str:
+    gateway.write()
+    done = gateway.ask("reload", "--diff", check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_reload_under_traffic_loses_nothing_whether_it_stays_or_is_rekeyed(
+    world: World, left: Gateway, right: Gateway
+) -> None:
+    world.start()
+    left.up()
+    before = spis(left)
+    with pinging(world.left, INNER["right"]) as pings:
+        time.sleep(0.3)
+        left.peer["liveness_s"] = 45
+        assert "stays" in reloaded(left)
+        assert spis(left) == before
+        left.child["esp"] = ["aes256gcm16"]
+        assert "is rekeyed" in reloaded(left)
+        until(lambda: not spis(left) & before, "the old SA is gone")
+        after = spis(left)
+        left.peer["liveness_s"] = "soon"
+        assert "nothing was started or changed" in reloaded(left, code=5)
+        assert spis(left) == after
+        assert left.process is not None
+        left.peer["liveness_s"] = 50
+        left.write()
+        os.kill(left.process.pid, signal.SIGHUP)
+        until(lambda: "has the new configuration" in left.log(), "SIGHUP was heard")
+        time.sleep(0.3)
+    assert pings.sent > 200
+    assert pings.back == pings.sent
+    assert world.clear() == 0
+
+
+def test_what_a_reload_adds_is_closed_at_once_and_what_it_removes_is_open(
+    world: World, left: Gateway, right: Gateway
+) -> None:
+    world.start()
+    left.up()
+    other = "10.3.0.1"
+    left.peer["children"]["more"] = {"local": list(left.child["local"]), "remote": ["10.3.0.0/16"], "start": "none"}
+    reloaded(left)
+    assert not world.left.ping(other)
+    assert world.clear() == 0
+    del left.peer["children"]["more"]
+    reloaded(left)
+    assert world.left.ping(INNER["right"])
+    assert world.clear() == 0
+    assert not world.left.ping(other)
+    assert world.clear() > 0, "nothing protects it any more, and the administrator said so"
+
+
+def test_a_peer_that_was_killed_and_comes_back_is_known_by_its_token(
+    world: World, left: Gateway, right: Gateway
+) -> None:
+    left.peer |= {
+        "liveness_s": 1,
+        "start": "initiate",
+        "on_dead": "restart",
+        "retransmission": {"base_s": 2, "tries": 9},
+    }
+    world.start()
+    until(left.established, "the tunnel is up")
+    before = spis(left)
+    right.kill()
+    right.start()
+    began = time.monotonic()
+    until(lambda: spis(left) and not spis(left) & before, "a new tunnel")
+    assert time.monotonic() - began < 10, "retransmission would have taken minutes"
+    assert "proved that it lost the IKE SA" in left.log()
+    until(lambda: world.left.ping(INNER["right"]), "traffic flows")
+    assert world.clear() == 0
+
+
+def test_a_dead_peer_with_trap_comes_back_with_the_next_packet(world: World, left: Gateway, right: Gateway) -> None:
+    right.site["host"]["crash_detection"] = False
+    left.peer |= {"liveness_s": 1, "start": "trap", "on_dead": "trap"}
+    world.start()
+    until(lambda: world.left.ping(INNER["right"]), "the first packet brings it up")
+    right.kill()
+    until(lambda: not left.established(), "the left side notices")
+    right.start()
+    time.sleep(1)
+    assert not left.established()
+    until(lambda: world.left.ping(INNER["right"]), "traffic brings it back")
+    assert world.clear() == 0
