@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
@@ -42,7 +43,10 @@ IKE_LIFETIME = Lifetime(soft_s=4 * 3600.0, hard_s=4 * 3600.0 + 900.0)
 
 @dataclass(frozen=True, slots=True)
 class ChildPolicy:
-    """A Child SA that may be made: selectors from our side, proposals in order of preference."""
+    """A Child SA that may be made: selectors from our side, proposals in order of preference.
+
+    A selector of empty addresses (``virtual.DYNAMIC``) stands for the addresses of a Configuration payload.
+    """
 
     name: str
     local: tuple[Selector, ...]
@@ -52,6 +56,26 @@ class ChildPolicy:
     start: Literal["none", "initiate", "trap"] = "initiate"
     window: int = 1024
     lifetime: Lifetime = Lifetime()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPolicy:
+    """Addresses to lease, and what clients are told beside them (RFC 7296 section 3.15). All addresses are packed.
+
+    ``ranges`` are first and last addresses; ``subnets`` networks with their prefix lengths; ``domains`` those that the
+    DNS servers answer for (RFC 8598).
+    """
+
+    name: str
+    ranges: tuple[tuple[bytes, bytes], ...] = ()
+    fixed: Mapping[Identity, tuple[bytes, ...]] = field(default_factory=dict)
+    dns: tuple[bytes, ...] = ()
+    subnets: tuple[tuple[bytes, int], ...] = ()
+    domains: tuple[str, ...] = ()
+    version: str = ""
+
+
+Request = Literal["ipv4", "ipv6", "dns", "subnets", "split_dns", "version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +109,10 @@ class PeerPolicy:
     retransmission: Retransmission = Retransmission()
     childless: bool = False
     lifetime: Lifetime = IKE_LIFETIME
+    pool: str = ""
+    """Where its addresses come from, when it asks for some."""
+    request: tuple[Request, ...] = ()
+    """What we ask it for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +128,4 @@ class HostPolicy:
     children_per_sa: int = 256
     vendor_id: bytes = b""
     keylog: bool = False
+    pools: tuple[PoolPolicy, ...] = ()

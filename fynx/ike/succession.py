@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fynx.events import IkeRekeyed
-from fynx.ike import lifetimes, upkeep
+from fynx.ike import lifetimes, upkeep, virtual
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.timers import Timer
@@ -70,5 +70,6 @@ def _establish(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
     new.local_id, new.remote_id, new.nat = old.local_id, old.remote_id, old.nat
     new.established_at = endpoint.now
     new.notes = old.notes
+    virtual.share(old, new)
     upkeep.stands(endpoint, new)
     lifetimes.watch_ike(endpoint, new)

@@ -13,7 +13,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import lifetimes, succession
+from fynx.ike import lifetimes, succession, virtual
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move, Transmit
 from fynx.ike.sa import Failure, IkeSa
@@ -98,6 +98,7 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
         remove_child(sa, child, reason, confirmed=confirmed)
     for spi in list(sa.reserved):
         sa.release(spi)
+    virtual.let_go(sa)
     endpoint.timers.cancel_all(sa.serial)
     key = sa.init.half_open
     if key is not None:

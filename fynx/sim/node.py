@@ -14,6 +14,7 @@ from fynx.ike.effects import (
     Command,
     Effect,
     Emit,
+    GiveBack,
     Keepalive,
     LogKeys,
     Move,
@@ -23,6 +24,7 @@ from fynx.ike.effects import (
 )
 from fynx.ike.endpoint import Endpoint
 from fynx.ike.policy import HostPolicy
+from fynx.ike.pools import Pools
 from fynx.plugin.auth import AuthMethods, AuthorizeRequest
 from fynx.plugin.crypto import Algorithms
 from fynx.plugin.dataplane import PathSeen
@@ -35,6 +37,7 @@ from fynx.plugin.work import (
     KexAnswer,
     KexFinish,
     KexStart,
+    Lease,
     ReserveSpi,
     Sign,
     Verify,
@@ -89,6 +92,7 @@ class Node:
     random: Random
     endpoint: Endpoint = field(init=False)
     plane: MemoryPlane = field(init=False)
+    pools: Pools = field(init=False)
     events: list[Event] = field(default_factory=list)
     keys: list[KeyRecord] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
@@ -100,6 +104,7 @@ class Node:
     def __post_init__(self) -> None:
         host = self.host
         self.plane = MemoryPlane(host.algorithms, self.random, self._path_seen)
+        self.pools = Pools(host.policy.pools)
         entropy = host.entropy or self.random.randbytes
         self.endpoint = Endpoint(host.policy, host.algorithms, host.extensions, entropy)
 
@@ -177,6 +182,8 @@ class Node:
                 self.plane.remove(handle)
             case ReleaseSpi(spi):
                 self.plane.release_spi(spi)
+            case GiveBack(pool, identity):
+                self.pools.give_back(pool, identity)
 
     def _out(self, path: Path, data: bytes) -> None:
         source = path.local or self.host.addresses[0]
@@ -216,6 +223,8 @@ class Node:
                 return self.plane.reserve_spi()
             case InstallChild(child):
                 self.plane.install(child)
+            case Lease(pool, identity, versions, wanted):
+                return self.pools.lease(pool, identity, versions, wanted).addresses
         return None
 
     def _path_seen(self, seen: PathSeen) -> None:

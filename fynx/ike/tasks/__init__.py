@@ -8,6 +8,7 @@ from typing import cast
 from fynx.ike.sa import IkeSa
 from fynx.ike.tasks.auth import AuthTask
 from fynx.ike.tasks.child import ChildTask
+from fynx.ike.tasks.config import ConfigTask, TalkTask
 from fynx.ike.tasks.delete import DeleteTask, NotifyTask
 from fynx.ike.tasks.init import InitTask
 from fynx.ike.tasks.natd import NatDetectionTask
@@ -28,6 +29,14 @@ def _natd(view: SaView, _: _Options) -> Task:
 
 def _auth(view: SaView, _: _Options) -> Task:
     return AuthTask(cast("IkeSa", view))
+
+
+def _config(view: SaView, _: _Options) -> Task:
+    return ConfigTask(cast("IkeSa", view))
+
+
+def _talk(view: SaView, options: _Options) -> Task | None:
+    return None if options else TalkTask(cast("IkeSa", view))
 
 
 def _first_child(view: SaView, options: _Options) -> Task | None:
@@ -67,10 +76,12 @@ CORE = Extension(
         TaskSpec("init", ExchangeType.IKE_SA_INIT, 100, _init),
         TaskSpec("natd", ExchangeType.IKE_SA_INIT, 200, _natd),
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
+        TaskSpec("config", ExchangeType.IKE_AUTH, 400, _config),
         TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),
         TaskSpec("child", ExchangeType.CREATE_CHILD_SA, 600, _next_child),
         TaskSpec("rekey_ike", ExchangeType.CREATE_CHILD_SA, 700, _rekey_ike),
         TaskSpec("notify", ExchangeType.INFORMATIONAL, 300, _notify),
+        TaskSpec("config", ExchangeType.INFORMATIONAL, 400, _talk),
         TaskSpec("delete", ExchangeType.INFORMATIONAL, 500, _delete),
     ),
 )

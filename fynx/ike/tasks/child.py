@@ -9,6 +9,7 @@ from typing import Any
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildRefused
+from fynx.ike import virtual
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
@@ -105,6 +106,7 @@ class ChildTask:
         local = _selectors(one(message, TsPayload, initiator=True))
         remote = _selectors(one(message, TsPayload, initiator=False))
         policy = self._policy()
+        local = virtual.own_part(self.sa, self.name, local, policy)
         if not local or not remote or not subset(local, policy.local) or not subset(remote, policy.remote):
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the peer answered selectors wider than we offered")
         lost = self.old is not None and rekey_child.lost(self.old, self.ni, self.nr)
@@ -184,12 +186,13 @@ class ChildTask:
         self, offered: SaPayload, tsi: tuple[Selector, ...], tsr: tuple[Selector, ...]
     ) -> tuple[ChildPolicy, Choice[EspSuite]]:
         """The child whose selectors take all that was asked for, else the first that takes a part (section 2.9)."""
-        policies = self.sa.policy.children
+        virtual.expect(self.sa, first=self.first)
+        policies = virtual.children(self.sa)
         if self.old is not None:
             policies = tuple(child for child in policies if child.name == self.old.name)
         fitting = [child for child in policies if narrow(tsi, child.remote) and narrow(tsr, child.local)]
         if not fitting:
-            raise PeerFault(NotifyType.TS_UNACCEPTABLE, _no_selectors(self.sa, tsi, tsr))
+            raise virtual.missing(self.sa) or PeerFault(NotifyType.TS_UNACCEPTABLE, _no_selectors(self.sa, tsi, tsr))
         if self.old is not None:
             rekey_child.check_selectors(self.old, narrow(tsr, fitting[0].local), narrow(tsi, fitting[0].remote))
         fitting.sort(key=lambda child: not (subset(tsi, child.remote) and subset(tsr, child.local)))
@@ -210,7 +213,7 @@ class ChildTask:
         return spi
 
     def _policy(self) -> ChildPolicy:
-        return next(child for child in self.sa.policy.children if child.name == self.name)
+        return next(child for child in virtual.children(self.sa) if child.name == self.name)
 
     def _material(self, *, initiator: bool) -> Material:
         init = self.sa.init
@@ -230,7 +233,7 @@ def _no_selectors(sa: IkeSa, tsi: tuple[Selector, ...], tsr: tuple[Selector, ...
     asked = f"{' '.join(map(show, tsi)) or 'nothing'} to {' '.join(map(show, tsr)) or 'nothing'}"
     ours = "; ".join(
         f"{child.name}: {' '.join(map(show, child.remote))} to {' '.join(map(show, child.local))}"
-        for child in sa.policy.children
+        for child in virtual.children(sa)
     )
     return f"the peer asks for {asked}; we allow {ours or 'no child'}"
 
@@ -241,6 +244,8 @@ def _by_peer(error: NotifyPayload, policy: ChildPolicy) -> PeerFault:
     words: dict[int, str] = {
         NotifyType.TS_UNACCEPTABLE: f"the peer accepts none of our traffic selectors: {offered}",
         NotifyType.NO_PROPOSAL_CHOSEN: "the peer accepts none of the ESP proposals that we offer",
+        NotifyType.INTERNAL_ADDRESS_FAILURE: "the peer has no address for us",
+        NotifyType.FAILED_CP_REQUIRED: "the peer wants us to ask for an address",
     }
     return PeerFault(error.type, words.get(error.type, f"the peer refused the child: {name}"), error.data)
 
@@ -248,4 +253,6 @@ def _by_peer(error: NotifyPayload, policy: ChildPolicy) -> PeerFault:
 _REMEDIES: dict[int, str] = {
     NotifyType.TS_UNACCEPTABLE: "compare `local:` and `remote:` of the child with the peer's selectors",
     NotifyType.NO_PROPOSAL_CHOSEN: "compare `esp:` of the child with the peer's proposals",
+    NotifyType.INTERNAL_ADDRESS_FAILURE: "make the gateway's pool larger",
+    NotifyType.FAILED_CP_REQUIRED: "write `request: [ipv4]` at the client and `local: [dynamic]` in its child",
 }
