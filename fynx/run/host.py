@@ -202,9 +202,7 @@ class Host:
         snapshots = driver.endpoint.snapshot()
         pools = self._leases.status() if self._leases is not None else {}
         counters = self.counters()
-        return status(
-            self.config, snapshots, plane, now=driver.now, waiting=waiting, counters=counters, pools=pools
-        )
+        return status(self.config, snapshots, plane, now=driver.now, waiting=waiting, counters=counters, pools=pools)
 
     def counters(self) -> Mapping[str, int]:
         lost = getattr(self.port, "lost", 0)

@@ -1,4 +1,4 @@
-"""Leases of addresses that outlive the process: pools in memory, what changes written to the store in the background."""
+"""Leases of addresses that outlive the process: pools in memory, changes written to the store in the background."""
 
 from __future__ import annotations
 
