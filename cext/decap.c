@@ -121,6 +121,7 @@ static void open_group(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t fr
   commit(w, sa, count);
   for (uint32_t i = 0; i < count; i++) {
     struct fynx_slot *slot = &w->slot[w->member[i]];
+    if (w->packet[i].rc) fynx_wipe(w->packet[i].out, w->packet[i].len); /* nothing unauthentic stays in memory */
     if (slot->verdict != FYNX_PASS) continue;
     enum fynx_verdict verdict = strip(w, sa, slot, w->packet[i].out, w->packet[i].len);
     if (verdict != FYNX_PASS) {

@@ -153,12 +153,13 @@ int fynx_plane_add_tun(struct fynx_plane *plane, int fd, uint32_t mtu) {
   return (int)sender->index - 1;
 }
 
-static int spawn(struct fynx_worker *w, void *(*entry)(void *)) {
+static int spawn(struct fynx_worker *w, const char *name, void *(*entry)(void *)) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the interpreter's threads */
   w->started = pthread_create(&w->thread, NULL, entry, w) == 0;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (w->started) pthread_setname_np(w->thread, name); /* as top and perf show it */
   return w->started ? 0 : FYNX_E_THREAD;
 }
 
@@ -179,8 +180,8 @@ int fynx_plane_start(struct fynx_plane *plane) {
   if (plane->started || plane->frozen) return FYNX_E_STATE;
   plane->started = true;
   int rc = make_receivers(plane);
-  for (uint32_t i = 1; rc == 0 && i < plane->n_rx; i++) rc = spawn(plane->rx[i], fynx_rx_main);
-  for (uint32_t i = 1; rc == 0 && i < plane->n_tx; i++) rc = spawn(plane->tx[i], fynx_tx_main);
+  for (uint32_t i = 1; rc == 0 && i < plane->n_rx; i++) rc = spawn(plane->rx[i], "fynx-rx", fynx_rx_main);
+  for (uint32_t i = 1; rc == 0 && i < plane->n_tx; i++) rc = spawn(plane->tx[i], "fynx-tx", fynx_tx_main);
   if (rc) fynx_plane_stop(plane);
   return rc;
 }

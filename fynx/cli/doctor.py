@@ -73,6 +73,7 @@ def machine() -> Iterator[Finding]:
     yield _ipv6()
     yield _nft()
     yield _reverse_path()
+    yield _forwarding()
     yield _run_directory()
     yield _compiled()
 
@@ -155,6 +156,17 @@ def _reverse_path() -> Finding:
         return Finding("rp_filter", "ok", "not strict")
     text = f"strict on {', '.join(strict)}: a peer that moves to a new address may be dropped while a tunnel takes all"
     return Finding("rp_filter", "warn", text, "sudo sysctl -w net.ipv4.conf.all.rp_filter=2")
+
+
+def _forwarding() -> Finding:
+    """Only gateways need it, so that it is never a fault."""
+    on = [name for name, key in _FORWARDING.items() if _read(Path("/proc/sys/net", key)) == "1"]
+    if on:
+        return Finding("forwarding", "ok", f"on for {' and '.join(on)}")
+    return Finding("forwarding", "ok", "off: this machine's own traffic alone; a gateway needs net.ipv4.ip_forward=1")
+
+
+_FORWARDING = {"IPv4": "ipv4/ip_forward", "IPv6": "ipv6/conf/all/forwarding"}
 
 
 def _run_directory() -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 from pathlib import Path
 from typing import Literal
@@ -32,8 +33,8 @@ def run(config: Path | None, style: Literal["text", "json"], verbose: bool, leav
 
     Events go to stdout, everything else to stderr.
     """
-    file = config_file(config)
-    loaded = load(file)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold every key
+    loaded = load(config_file(config))
     set_up(style, verbose=verbose)
     for warning in loaded.warnings:
         log.warning("%s", warning)

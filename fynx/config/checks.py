@@ -105,6 +105,8 @@ def _provider(text: str, registry: Registry) -> None:
 
 def _child(record: object) -> Iterator[tuple[str, Wrong]]:
     assert isinstance(record, Child)
+    if record.mode == "transport":
+        yield "mode", Wrong("transport mode is not built yet", "write mode: tunnel")
     sides = [{len(child_selector(text).start) for text in side} for side in (record.local, record.remote)]
     dynamic = any(0 in side for side in sides)
     if sides[0].isdisjoint(sides[1]) and not dynamic:

@@ -189,6 +189,8 @@ class Peer:
     """Whether we say whom we expect (IDr)."""
     childless: bool = False
     """Whether the IKE SA may stand without a Child SA (RFC 6023)."""
+    reauth_s: Seconds | None = None
+    """Authenticate again after so many seconds, make before break; as responder, ask the peer to (RFC 4478)."""
     pool: str = ""
     """The pool of ``host.pools`` from which this peer gets its addresses."""
     request: Annotated[tuple[Literal["ipv4", "ipv6", "dns", "subnets", "split_dns", "version"], ...], OneOrMany()] = ()

@@ -108,6 +108,8 @@ class PeerPolicy:
     keepalive_s: float = 20.0
     retransmission: Retransmission = Retransmission()
     childless: bool = False
+    reauth_s: float = 0.0
+    """Authenticate again after so many seconds; as responder, ask for it (RFC 4478). 0: never."""
     lifetime: Lifetime = IKE_LIFETIME
     pool: str = ""
     """Where its addresses come from, when it asks for some."""

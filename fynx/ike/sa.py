@@ -155,6 +155,8 @@ class IkeSa:
     """Set by a task: drop this SA, for this reason, once the message under way is out."""
     forgotten: list[int] = field(default_factory=list)
     """Handles of children that the peer no longer knows: to be made anew (section 2.25)."""
+    replaces: IkeSa | None = None
+    """The IKE SA that this one authenticates anew."""
     successor: IkeSa | None = None
     """The IKE SA that took over the children."""
     rival: Successor | None = None

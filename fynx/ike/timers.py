@@ -18,6 +18,7 @@ class Timer(IntEnum):
     IKE_SOFT = 6
     IKE_HARD = 7
     REPLACED = 8
+    REAUTH = 9
     CHILD_SOFT = 20
     CHILD_HARD = 21
     LINGER = 22

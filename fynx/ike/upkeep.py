@@ -13,7 +13,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import lifetimes, succession, virtual
+from fynx.ike import lifetimes, reauth, succession, virtual
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move, Transmit
 from fynx.ike.sa import Failure, IkeSa
@@ -46,6 +46,11 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         return
     if sa.state is IkeState.INIT_DONE and sa.initiator:
         _log_keys(sa)
+        if not sa.wanted and "childless" not in sa.notes:
+            why = "the peer cannot have an IKE SA without a Child SA (RFC 6023)"
+            sa.failure = Failure("", why, "let a child start with the peer: `start: initiate`")
+            endpoint.drop(sa, why)
+            return
         sa.queue.appendleft((AUTH, {"child": sa.wanted[0] if sa.wanted else ""}))
     elif sa.state is IkeState.INIT_DONE:
         _log_keys(sa)
@@ -56,6 +61,7 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
             lifetimes.watch_child(endpoint, sa, child)
         endpoint.handles[handle] = sa
     lifetimes.follow_up(endpoint, sa)
+    reauth.follow_up(endpoint, sa)
     for sibling in endpoint.siblings(sa) if sa.established else ():
         endpoint.pump(sibling)
     endpoint.pump(sa)
@@ -71,6 +77,7 @@ def _established(endpoint: Endpoint, sa: IkeSa) -> None:
         endpoint.admission.closed(_source(sa))
     stands(endpoint, sa)
     lifetimes.watch_ike(endpoint, sa)
+    reauth.watch(endpoint, sa)
 
 
 def stands(endpoint: Endpoint, sa: IkeSa) -> None:
@@ -95,7 +102,8 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     was_up = sa.established_at is not None
     for child in list(sa.children.values()):
         endpoint.handles.pop(child.handle, None)
-        remove_child(sa, child, reason, confirmed=confirmed)
+        linger = confirmed and any(other.child_of(child.name) for other in endpoint.siblings(sa))
+        remove_child(sa, child, reason, confirmed=confirmed, linger=linger)
     for spi in list(sa.reserved):
         sa.release(spi)
     virtual.let_go(sa)
@@ -212,6 +220,8 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
             sa.queue.clear()
             sa.start(ExchangeType.INFORMATIONAL, delete="its lifetime is over")
             endpoint.pump(sa)
+        case Timer.REAUTH:
+            reauth.start(endpoint, sa)
         case Timer.REPLACED:
             endpoint.drop(sa, "replaced; the peer did not delete it")
         case Timer.HINTED:

@@ -23,7 +23,6 @@ from fynx.kernel.registry import Registry
 from fynx.plugin.dataplane import Acquire, ChildSpec, Plane, PlaneContext
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.planes import RoutedPlane
-from fynx.plugin.store import OpenStore
 from fynx.plugin.transport import Path, Port
 from fynx.run.callers import Caller
 from fynx.run.control import ControlServer
@@ -31,7 +30,7 @@ from fynx.run.driver import Driver
 from fynx.run.failures import HostError, from_os
 from fynx.run.files import RunFiles
 from fynx.run.guards import Guards
-from fynx.run.leases import Leases
+from fynx.run.leases import Leases, store_of
 from fynx.run.notes import adopted, names
 from fynx.run.policy import host_policy, start_of
 from fynx.run.resolve import Resolver, sort_out, source_for
@@ -120,7 +119,7 @@ class Host:
         driver = self._driver = Driver(endpoint, self, loop)
         port = self.port = await self._open_port(driver)
         plane = self.plane = await self._open_plane(driver, port)
-        leases = self._leases = Leases(policy.pools, self._open_store(), loop)
+        leases = self._leases = Leases(policy.pools, store_of(self.config, self.registry), loop)
         driver.open(port, plane, Worker(self.registry, plane, loop, leases=leases))
         self._guards = Guards(self.config, policy, plane, self._alive)
         if isinstance(plane, RoutedPlane):
@@ -149,14 +148,6 @@ class Host:
                 self._files.write_state({})
             self._files.release()
         self._control = None
-
-    def _open_store(self) -> OpenStore | None:
-        """Where leases are kept; without pools, or without a store, nowhere. Raises ConfigError for unsafe modes."""
-        chosen = self.config.host.store
-        if chosen is None or not self.config.host.pools:
-            return None
-        self.registry.require("store", chosen.name)
-        return self.registry.stores[chosen.name].open(chosen.section)
 
     async def _open_port(self, driver: Driver) -> Port:
         chosen = self.config.host.transport
@@ -201,8 +192,8 @@ class Host:
         waiting = {name: caller.state for name, caller in self._callers.items()}
         snapshots = driver.endpoint.snapshot()
         pools = self._leases.status() if self._leases is not None else {}
-        counters = self.counters()
-        return status(self.config, snapshots, plane, now=driver.now, waiting=waiting, counters=counters, pools=pools)
+        told = self.counters()
+        return status(self.config, snapshots, plane, now=driver.now, waiting=waiting, counters=told, pools=pools)
 
     def counters(self) -> Mapping[str, int]:
         lost = getattr(self.port, "lost", 0)

@@ -9,8 +9,10 @@ from asyncio import AbstractEventLoop
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
+from fynx.config.model import Config
 from fynx.ike.policy import PoolPolicy
 from fynx.ike.pools import Kept, Pools
+from fynx.kernel.registry import Registry
 from fynx.plugin.auth import Identity
 from fynx.plugin.store import OpenStore
 from fynx.plugin.work import Lease
@@ -50,6 +52,15 @@ class Leases:
             return
         for one in changed:
             self._threads.submit(lambda one=one: _write(store, one), _written)  # type: ignore[misc]
+
+
+def store_of(config: Config, registry: Registry) -> OpenStore | None:
+    """Where leases are kept; nowhere without pools or without a store. Raises ConfigError for unsafe modes."""
+    chosen = config.host.store
+    if chosen is None or not config.host.pools:
+        return None
+    registry.require("store", chosen.name)
+    return registry.stores[chosen.name].open(chosen.section)
 
 
 def _write(store: OpenStore, kept: Kept) -> None:

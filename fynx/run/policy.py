@@ -82,6 +82,7 @@ class _Peer:
             keepalive_s=peer.keepalive_s,
             retransmission=_retransmission(peer),
             childless=peer.childless,
+            reauth_s=peer.reauth_s or 0.0,
             pool=peer.pool,
             request=peer.request,
             lifetime=Lifetime(peer.lifetime.soft_s, peer.lifetime.hard_s, jitter=peer.lifetime.jitter),

@@ -30,8 +30,8 @@ def run(*command: str | Path, timeout_s: float = 60) -> str:
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_the_plane_compiles_without_a_warning(compiler: str, tmp_path: Path) -> None:
-    for source in PLANE:
+def test_plane_and_providers_compile_without_a_warning(compiler: str, tmp_path: Path) -> None:
+    for source in [*PLANE, *(ROOT / "cext/providers").glob("*.c")]:
         run(compiler, *STRICT, *INCLUDES, "-O2", "-c", source, "-o", tmp_path / "object.o")
 
 

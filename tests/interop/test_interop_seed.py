@@ -1,7 +1,7 @@
 """The interoperability scenarios of the mission's checklist under their own names, on the checklist's own terms.
 
-Common to all: the same secret, client@example.com and server@example.com, and the suite of the guide. Rekeying
-(numbers 8 and 9) belongs to the life of the SA.
+Common to all: the same secret, client@example.com and server@example.com, and the suite of the guide. Numbers 8 and 9
+(rekeying) stand in ``test_interop_rekey.py``.
 """
 
 from __future__ import annotations

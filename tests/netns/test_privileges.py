@@ -43,3 +43,22 @@ def test_a_device_of_someone_else_is_not_taken_over(world: World, left: Gateway)
     assert "fynx0 exists already" in done.stderr
     assert world.left.owned()["devices"] == ["fynx0"]
     assert world.left.owned()["routes"] == []
+
+
+def test_a_stranger_who_reaches_the_control_socket_is_told_nothing(world: World, left: Gateway) -> None:
+    """Row L4: file modes say no first; were they wrong, the kernel's word on the caller's uid still does."""
+    left.start()
+    folder = left.folder / "run"
+    folder.chmod(0o755)
+    (folder / "left.sock").chmod(0o666)
+    talk = (
+        "import socket; s = socket.socket(socket.AF_UNIX); s.connect('left.sock');"
+        's.sendall(b\'{"command": "status"}\\n\'); print(s.recv(100))'
+    )
+
+    def ask(user: int) -> str:
+        line = ["/usr/bin/python3", "-c", talk]
+        return subprocess.run(line, cwd=folder, user=user, capture_output=True, text=True, check=False).stdout
+
+    assert "fynx.answer/1" in ask(0)
+    assert "fynx" not in ask(65534)

@@ -323,3 +323,9 @@ def test_k11_each_of_our_combinations_is_accepted() -> None:
         payloads[0] = SaPayload((proposal,))
         script.respond_init(payloads)
         assert bench.state() == "auth_sent"
+
+
+@pytest.mark.parametrize("method", [22, 23, 24])
+def test_k14_groups_with_small_subgroups_are_not_shipped_and_not_chosen(method: int) -> None:
+    assert method not in ALGORITHMS.key_exchanges
+    assert offer(GCM_256, PRF_384, transform(4, method)) == [NotifyType.NO_PROPOSAL_CHOSEN]

@@ -7,7 +7,9 @@ from typing import cast
 
 from fynx.ike.sa import IkeSa
 from fynx.ike.tasks.auth import AuthTask
+from fynx.ike.tasks.auth_lifetime import AuthLifetimeTask
 from fynx.ike.tasks.child import ChildTask
+from fynx.ike.tasks.childless import ChildlessTask
 from fynx.ike.tasks.config import ConfigTask, TalkTask
 from fynx.ike.tasks.delete import DeleteTask, NotifyTask
 from fynx.ike.tasks.init import InitTask
@@ -56,6 +58,14 @@ def _rekey_ike(view: SaView, options: _Options) -> Task | None:
     return None if options and "rekey_ike" not in options else RekeyIkeTask(cast("IkeSa", view), options)
 
 
+def _childless(view: SaView, _: _Options) -> Task:
+    return ChildlessTask(cast("IkeSa", view))
+
+
+def _auth_lifetime(view: SaView, _: _Options) -> Task:
+    return AuthLifetimeTask(cast("IkeSa", view))
+
+
 def _delete(view: SaView, options: _Options) -> Task:
     return DeleteTask(cast("IkeSa", view), options)
 
@@ -75,13 +85,16 @@ CORE = Extension(
     tasks=(
         TaskSpec("init", ExchangeType.IKE_SA_INIT, 100, _init),
         TaskSpec("natd", ExchangeType.IKE_SA_INIT, 200, _natd),
+        TaskSpec("childless", ExchangeType.IKE_SA_INIT, 300, _childless),
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
-        TaskSpec("config", ExchangeType.IKE_AUTH, 400, _config),
+        TaskSpec("auth_lifetime", ExchangeType.IKE_AUTH, 400, _auth_lifetime),
+        TaskSpec("config", ExchangeType.IKE_AUTH, 450, _config),
         TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),
         TaskSpec("child", ExchangeType.CREATE_CHILD_SA, 600, _next_child),
         TaskSpec("rekey_ike", ExchangeType.CREATE_CHILD_SA, 700, _rekey_ike),
         TaskSpec("notify", ExchangeType.INFORMATIONAL, 300, _notify),
-        TaskSpec("config", ExchangeType.INFORMATIONAL, 400, _talk),
+        TaskSpec("auth_lifetime", ExchangeType.INFORMATIONAL, 400, _auth_lifetime),
+        TaskSpec("config", ExchangeType.INFORMATIONAL, 450, _talk),
         TaskSpec("delete", ExchangeType.INFORMATIONAL, 500, _delete),
     ),
 )

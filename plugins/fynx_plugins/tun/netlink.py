@@ -101,6 +101,13 @@ class Netlink:
 
         self._call(forget)
 
+    def forget(self, place: Place) -> None:
+        """Removes everything of ours in a table that is no longer used."""
+        self.forget_rules(place.table)
+        for route in self.found(place.table):
+            if route.kind != "device":
+                self.drop_route(place, route)
+
     def _call(self, work: Callable[[Any], Any]) -> Any:
         try:
             return self._pool.submit(work, self._ip).result(WAIT_S)

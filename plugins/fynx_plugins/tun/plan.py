@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fynx_plugins.tun.prefixes import Address, Network, address_within, inside
+from fynx_plugins.tun.prefixes import Address, Network, address_within
 
 LINK_LOCAL = ipaddress.ip_network("fe80::/10")
 
@@ -96,8 +96,13 @@ def _exceptions(wanted: Wanted, closed: Iterable[Network]) -> set[Network]:
     candidates |= {ipaddress.ip_network(address) for address in wanted.peers}
     candidates.add(LINK_LOCAL)
     taken = set(closed)
-    return {
-        each
-        for each in candidates
-        if each not in taken and each.prefixlen > 0 and any(inside(each, wide) for wide in taken)
-    }
+    lengths: set[tuple[int, int]] = {(network.version, network.prefixlen) for network in taken}
+    return {each for each in candidates if each not in taken and each.prefixlen and _covered(each, taken, lengths)}
+
+
+def _covered(network: Network, taken: set[Network], lengths: set[tuple[int, int]]) -> bool:
+    """Whether a wider network is among ``taken``; asks once per length that occurs, not once per network."""
+    return any(
+        version == network.version and length < network.prefixlen and network.supernet(new_prefix=length) in taken
+        for version, length in lengths
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address, ip_network
@@ -22,6 +23,7 @@ from fynx_plugins.tun.device import open_tun, quieten
 from fynx_plugins.tun.netlink import Netlink, Place
 from fynx_plugins.tun.plan import Pair, Route, Rule, Wanted, guarded, routes, rules
 from fynx_plugins.tun.prefixes import Network, networks
+from fynx_plugins.tun.virtual import VirtualAddresses
 
 log = logging.getLogger("fynx.plane.tun")
 
@@ -42,10 +44,14 @@ class TunPlane(EnginePlane):
         self._rules: frozenset[Rule] = frozenset()
         self._static: tuple[Policy, ...] = ()
         self._expected: frozenset[str] = frozenset()
+        self._pairs: Counter[Pair] = Counter()
         self._outer: dict[int, str] = {}
+        self._virtual = VirtualAddresses(netlink, self._place.device)
+        self._fences = 0
         self._fence_thread = ThreadPoolExecutor(1, thread_name_prefix="fynx-nft")
         self._fence_text = ""
         self._trouble = ""
+        self._addressed = False
 
     @property
     def mark(self) -> int:
@@ -68,47 +74,66 @@ class TunPlane(EnginePlane):
             self._refresh()
 
     def policies(self, policies: Sequence[Policy]) -> None:
-        self._tell_addresses()
         self.engine.policies(policies)
         ordered = sorted(policies, key=lambda policy: policy.priority)
         self._static = tuple(policy for policy in ordered if policy.action != "protect")
         self._wanted.bypasses = bypass_rules(self._static)
         for key in [key for key in self._wanted.pairs if isinstance(key, str)]:
-            del self._wanted.pairs[key]
+            self._unprotect(key)
         for index, policy in enumerate(ordered):
             if policy.action == "protect":
-                self._wanted.pairs[f"policy {index}"] = _pair(policy.local, policy.remote)
+                self._protect(f"policy {index}", _pair(policy.local, policy.remote))
         self._wanted.guards.pop(LEFT, None)
+        self._tell_addresses()
         self._refresh()
         self._fence(wait=True)
 
     def install(self, child: ChildSpec) -> None:
         self.engine.install(child)
-        known = set(self._wanted.pairs.values())
-        pair = _pair(child.local_ts, child.remote_ts)
-        self._wanted.pairs[child.handle] = pair
+        fresh = self._protect(child.handle, _pair(child.local_ts, child.remote_ts))
+        known = child.path.remote in self._outer.values()
         self._outer[child.handle] = child.path.remote
         try:
-            if pair not in known:
-                self._tell_addresses()
-                self._fence()
-            self._refresh()
+            self._virtual.add(child.handle, child.virtual)
+            if self._tell_addresses() or fresh or not known:
+                self._refresh()
         except OSError as error:
             self.remove(child.handle)
             raise FynxError(f"routes for child {child.child}: {error}") from error
+        if fresh:
+            self._fence()
 
     def move(self, handle: int, path: Path, encap: bool) -> None:
         self.engine.move(handle, path, encap)
         self._outer[handle] = path.remote
+        self._tell_addresses()
         self._refresh()
 
     def remove(self, handle: int) -> None:
         self.engine.remove(handle)
         self._outer.pop(handle, None)
-        pair = self._wanted.pairs.pop(handle, None)
-        if pair is not None and pair not in set(self._wanted.pairs.values()):
+        if self._unprotect(handle):
+            self._refresh()
             self._fence()
-        self._refresh()
+        if self._virtual.drop(handle):
+            self._tell_addresses()
+
+    def _protect(self, key: object, pair: Pair) -> bool:
+        """True when nothing protected these prefixes until now."""
+        self._wanted.pairs[key] = pair
+        self._pairs[pair] += 1
+        return self._pairs[pair] == 1
+
+    def _unprotect(self, key: object) -> bool:
+        """True when nothing protects these prefixes any longer."""
+        pair = self._wanted.pairs.pop(key, None)
+        if pair is None:
+            return False
+        self._pairs[pair] -= 1
+        if self._pairs[pair]:
+            return False
+        del self._pairs[pair]
+        return True
 
     def keep_closed(self, peer: str, child: str, remote: Sequence[Selector], *, closed: bool) -> None:
         if not self._config.routes:
@@ -157,6 +182,9 @@ class TunPlane(EnginePlane):
         if left:
             self._wanted.guards[LEFT] = tuple(left)
         self._refresh()
+        before = self.context.restored.get("table")
+        if isinstance(before, int) and before != self._place.table:
+            self._netlink.forget(Place(before))
 
     def _refresh(self) -> None:
         """Brings the kernel from what it holds to what is wanted. Raises OSError when it refuses."""
@@ -191,19 +219,30 @@ class TunPlane(EnginePlane):
             with socket.socket(fileno=os.dup(each.fd)) as shared:
                 shared.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, self.mark)
 
-    def _tell_addresses(self) -> None:
-        self._wanted.addresses = self._netlink.addresses()
-        self.engine.own_addresses([address.packed for address in self._wanted.addresses])
+    def _tell_addresses(self) -> bool:
+        """Addresses come and go while we run. True when they have changed since the last look."""
+        found = self._netlink.addresses()
+        if found == self._wanted.addresses and self._addressed:
+            return False
+        self._addressed = True
+        self._wanted.addresses = found
+        self.engine.own_addresses([address.packed for address in found])
+        return True
 
     def _fence(self, *, wait: bool = False) -> None:
+        """Brings the firewall to what is wanted, on its own thread: of changes that queue up only the last is made."""
         if not self._config.firewall or self._closed:
             return
+        self._fences += 1
         ports = tuple(path.local_port for path in self.context.port.local)
-        pairs = tuple(dict.fromkeys(self._wanted.pairs.values()))
-        fence = firewall.Fence(self._config.device, self.mark, ports, self._static, pairs)
-        done = self._fence_thread.submit(self._fence_apply, fence)
+        fence = firewall.Fence(self._config.device, self.mark, ports, self._static, tuple(self._pairs))
+        done = self._fence_thread.submit(self._fence_if_last, self._fences, fence)
         if wait:
             done.result(firewall.WAIT_S)
+
+    def _fence_if_last(self, number: int, fence: firewall.Fence) -> None:
+        if number == self._fences:
+            self._fence_apply(fence)
 
     def _fence_apply(self, fence: firewall.Fence) -> None:
         """On the thread for nft alone. A refusal is told and shown by status, and stops nothing else."""

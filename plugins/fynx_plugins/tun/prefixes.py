@@ -33,7 +33,7 @@ def inside(inner: Network, outer: Network) -> bool:
 
 
 def address_within(addresses: Sequence[Address], wanted: Iterable[Network], version: int) -> str:
-    """The first address of ours inside one of the prefixes, as text, or ""; a prefix that is everything says nothing."""
+    """The first address of ours inside one of the prefixes, as text, or ""; a prefix of everything says nothing."""
     fitting = [network for network in wanted if network.version == version and network.prefixlen]
     for address in addresses:
         if any(address in network for network in fitting):

@@ -31,10 +31,5 @@ class VirtualAddresses:
             self._netlink.drop_address(self._device, address)
         return bool(left)
 
-    def leaving(self, handle: int) -> frozenset[Address]:
-        """What ``drop`` would take away."""
-        others = {one for key, found in self._used.items() if key != handle for one in found}
-        return frozenset(self._used.get(handle, ())) - others
-
     def _in_use(self, address: Address) -> bool:
         return any(address in found for found in self._used.values())

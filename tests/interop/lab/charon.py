@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import vici
@@ -44,6 +45,7 @@ charon-systemd {{
 }}
 """
 Tree = Mapping[str, object]
+NOTHING: Tree = MappingProxyType({})
 
 
 class Refused(Exception):
@@ -125,8 +127,9 @@ class Charon:
 
     # Configuration.
 
-    def load(self, plan: Plan, other: Host, *, dials: bool = True, **options: object) -> None:
-        """Load ``plan`` for this side; ``options`` are further keys of the connection (``dpd_delay="1s"``)."""
+    def load(self, plan: Plan, other: Host, *, dials: bool = True, children: Tree = NOTHING, **options: object) -> None:
+        """Load ``plan`` for this side; ``options`` are further keys of the connection (``dpd_delay="1s"``),
+        ``children`` of each child."""
         side = self.host.side
         identity, other_id = plan.identity(side), plan.identity(1 - side)
         target = (other.address6 if plan.ipv6 else other.seen) if dials else "%any"
@@ -138,7 +141,7 @@ class Charon:
             "proposals": list(plan.ike) or ["default"],
             "local": {"auth": "psk", "id": identity},
             "remote": {"auth": "psk", "id": other_id or "%any"},
-            "children": {child.name: self._child(child) for child in plan.children},
+            "children": {child.name: {**self._child(child), **children} for child in plan.children},
             **options,
         }
         owners = [identity, other_id] if other_id else []

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from lab.charon import ChildView, Refused
+from lab.charon import NOTHING, ChildView, Refused, Tree
 from lab.daemon import Daemon
 from lab.plan import Child, Plan, networks
 from lab.topology import Host
@@ -70,8 +70,9 @@ class Fynx:
 
     # Configuration.
 
-    def load(self, plan: Plan, other: Host, *, dials: bool = True, **options: object) -> None:
-        """Write ``plan`` into the configuration; ``options`` are further keys of the peer (``liveness_s=1.0``)."""
+    def load(self, plan: Plan, other: Host, *, dials: bool = True, children: Tree = NOTHING, **options: object) -> None:
+        """Write ``plan`` into the configuration; ``options`` are further keys of the peer (``liveness_s=1.0``),
+        ``children`` of each child."""
         side = self.host.side
         target = (other.address6 if plan.ipv6 else other.seen) if dials else "any"
         proposals = {"ike": list(plan.ike)} if plan.ike else {}
@@ -83,7 +84,7 @@ class Fynx:
             },
             "local": {"id": plan.identity(side), "auth": {"psk": {"secret": plan.secret}}},
             "start": "none",
-            "children": {child.name: self._child(child) for child in plan.children},
+            "children": {child.name: {**self._child(child), **children} for child in plan.children},
             **proposals,
             **options,
         }

@@ -33,7 +33,9 @@ class Settings:
     fynx: Mapping[str, object] = field(default_factory=dict)
     fynx_site: Mapping[str, object] = field(default_factory=dict)
     strongswan_peer: Mapping[str, object] = field(default_factory=dict)
+    strongswan_child: Mapping[str, object] = field(default_factory=dict)
     fynx_peer: Mapping[str, object] = field(default_factory=dict)
+    fynx_child: Mapping[str, object] = field(default_factory=dict)
 
 
 class Pair:
@@ -41,7 +43,8 @@ class Pair:
 
     ``plans`` are loaded on both sides, unless ``left_plans`` or ``right_plans`` say otherwise for one. ``strongswan``
     and ``fynx`` are options of the daemon (lines of strongswan.conf, keys of ``host:``), ``fynx_site``
-    further keys of Fynx's file, ``strongswan_peer`` and ``fynx_peer`` further keys of each connection.
+    further keys of Fynx's file, ``strongswan_peer`` and ``fynx_peer`` further keys of each connection,
+    ``strongswan_child`` and ``fynx_child`` of each child.
     """
 
     def __init__(self, topology: Topology, directory: Path, kinds: tuple[str, str], settings: Settings) -> None:
@@ -67,10 +70,11 @@ class Pair:
         """charon is configured while it runs, Fynx before it starts."""
         of_fynx = isinstance(end, Fynx)
         options = self.settings.fynx_peer if of_fynx else self.settings.strongswan_peer
+        child_options = self.settings.fynx_child if of_fynx else self.settings.strongswan_child
         if not of_fynx:
             end.start()
         for plan in plans or self.settings.plans:
-            end.load(plan, other.host, dials=dials, **options)
+            end.load(plan, other.host, dials=dials, children=child_options, **options)
         if of_fynx:
             end.start()
 

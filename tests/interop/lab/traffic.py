@@ -65,6 +65,62 @@ def _answered(echo: socket.socket, version: int, body: bytes, deadline: float) -
     return False
 
 
+class Stream:
+    """Echo requests at a steady pace from a thread of its own while the block runs; ``lost`` counts afterwards."""
+
+    def __init__(self, namespace: Namespace, source: str, target: str, *, pace_s: float = 0.01) -> None:
+        assert _family(target) == 4
+        self._echo = namespace.inside(lambda: _echo_socket(source, 4))
+        self._echo.settimeout(0.01)
+        self._target, self._pace_s = target, pace_s
+        self._identifier = os.urandom(2)
+        self._sent = 0
+        self._answered: set[int] = set()
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._ask), threading.Thread(target=self._hear)]
+
+    def __enter__(self) -> Stream:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self._echo.close()
+
+    @property
+    def sent(self) -> int:
+        return self._sent
+
+    @property
+    def lost(self) -> int:
+        return self._sent - len(self._answered)
+
+    def _ask(self) -> None:
+        while not self._stopping.is_set():
+            body = self._identifier + struct.pack("!HI", self._sent & 0xFFFF, self._sent)
+            head = struct.pack("!BBH", 8, 0, _checksum(b"\x08\0\0\0" + body))
+            with suppress(OSError):
+                self._echo.sendto(head + body, (self._target, 0))
+            self._sent += 1
+            time.sleep(self._pace_s)
+
+    def _hear(self) -> None:
+        """Until a moment of silence after the last request."""
+        quiet_since = time.monotonic()
+        while not self._stopping.is_set() or time.monotonic() - quiet_since < 0.3:
+            try:
+                data = self._echo.recv(2048)
+            except TimeoutError:
+                continue
+            icmp = data[(data[0] & 15) * 4 :]
+            if icmp[0] == 0 and icmp[4:6] == self._identifier:
+                self._answered.add(int.from_bytes(icmp[8:12]))
+                quiet_since = time.monotonic()
+
+
 def transfer(
     sender: Namespace,
     source: str,

@@ -1,0 +1,87 @@
+"""Rekeying with strongSwan under numbered traffic: nothing is lost, whoever starts it (RFC 7296 sections 2.8, 2.18)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+from lab.charon import Charon
+from lab.pair import ROLES, End, Pair
+from lab.plan import Plan, networks
+from lab.stream import Stream, stream
+from lab.wait import until
+
+TIMES = 50
+
+
+def numbered(both: Pair) -> AbstractContextManager[Stream]:
+    ends = [networks(both.plan.children[0], side)[0].split("/")[0] for side in (0, 1)]
+    return stream(both.topology.left.namespace, ends[0], both.topology.right.namespace, ends[1])
+
+
+def rekey(end: End, plan: Plan, child: str) -> None:
+    if isinstance(end, Charon):
+        end._ask("rekey", {"child": child} if child else {"ike": plan.name})
+    else:
+        end._ask({"command": "rekey", "peer": plan.name, "child": child})
+
+
+def again(both: Pair, end: End, child: str, times: int) -> None:
+    """Rekeys so often, each time until both ends have the new SA and no trace of the old."""
+    for _ in range(times):
+        before = mark(both, child)
+        rekey(end, both.plan, child)
+        until(lambda before=before: mark(both, child) != before, "the SA is a new one")
+    assert both.charon.ike_sa_count() == 1
+    both.both_have()
+
+
+def mark(both: Pair, child: str) -> object:
+    """What tells the child, or the IKE SA, from the one before it."""
+    return both.both_have()[0][child].spi_in if child else spis(both)
+
+
+def spis(both: Pair) -> str:
+    peer = next(each for each in both.fynx.status()["peers"] if each["name"] == both.plan.name)
+    return f"{peer['spi_i']} {peer['spi_r']}"
+
+
+@pytest.mark.parametrize("child", ["lan", ""], ids=["child", "ike"])
+@pytest.mark.parametrize("starter", ["fynx", "strongswan"])
+@pytest.mark.parametrize("role", ROLES)
+def test_fifty_rekeys_under_traffic_lose_no_packet(
+    pair: Callable[..., Pair], role: str, starter: str, child: str
+) -> None:
+    both = pair(*ROLES[role])
+    both.left.up(both.plan)
+    both.both_have()
+    with numbered(both) as counted:
+        again(both, both.fynx if starter == "fynx" else both.charon, child, TIMES)
+    assert counted.sent > TIMES
+    assert counted.lost == []
+
+
+def test_both_sides_rekey_the_child_at_the_same_moment(pair: Callable[..., Pair]) -> None:
+    both = pair("fynx", "strongswan")
+    both.left.up(both.plan)
+    both.both_have()
+    with numbered(both) as counted:
+        for _ in range(10):
+            before = mark(both, "lan")
+            rekey(both.charon, both.plan, "lan")
+            rekey(both.fynx, both.plan, "lan")
+            until(lambda before=before: mark(both, "lan") != before, "the SA is a new one")
+    assert counted.lost == []
+    assert both.charon.ike_sa_count() == 1
+
+
+def test_the_soft_lifetime_alone_replaces_the_ike_sa(pair: Callable[..., Pair]) -> None:
+    both = pair("fynx", "strongswan", fynx_peer={"lifetime": {"soft_s": 2, "hard_s": 60}})
+    both.left.up(both.plan)
+    both.both_have()
+    first = spis(both)
+    with numbered(both) as counted:
+        until(lambda: spis(both) != first, "the IKE SA was rekeyed by its lifetime", within_s=10.0)
+    assert counted.lost == []
+    assert both.ping() == 3
