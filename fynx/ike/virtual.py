@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from fynx.errors import PeerFault
+from fynx.errors import FynxError, PeerFault
 from fynx.ike.attributes import Settings, families
 from fynx.ike.effects import GiveBack
 from fynx.ike.policy import ChildPolicy
 from fynx.ike.selectors import covers, narrow
 from fynx.plugin.auth import Identity
 from fynx.plugin.dataplane import Selector
-from fynx.wire.iana import NotifyType
+from fynx.wire.iana import ExchangeType, NotifyType
 
 if TYPE_CHECKING:
     from fynx.ike.sa import IkeSa
@@ -38,6 +38,18 @@ class Virtual:
 def children(sa: IkeSa) -> tuple[ChildPolicy, ...]:
     """The policies of the peer's children with addresses in place of ``dynamic``; none where there are none."""
     return tuple(_resolved(sa, one) for one in sa.policy.children)
+
+
+def require(sa: IkeSa, policy: ChildPolicy) -> None:
+    """Before we ask for a child: one whose address we did not get needs a new IKE SA, as only IKE_AUTH leases.
+
+    Raises ``FynxError``; whoever wants the child tries again after a while (section 3.15.4).
+    """
+    if policy.local and policy.remote:
+        return
+    if sa.virtual is not None and sa.virtual.ours:
+        sa.start(ExchangeType.INFORMATIONAL, delete="the peer has no address for us")
+    raise FynxError(f"child {policy.name} has no address yet")
 
 
 def own_part(sa: IkeSa, name: str, local: tuple[Selector, ...], policy: ChildPolicy) -> tuple[Selector, ...]:

@@ -112,7 +112,7 @@ class Guards:
         for peer in self.policy.peers:
             for child in peer.children:
                 key = (peer.name, child.name)
-                if key in self._static and key not in self._open:
+                if key in self._static and key not in self._open and _caught(child):
                     found.append(Policy("protect", _near(child), child.remote, CHILD_PRIORITY, *key))
         self.plane.policies(found)
 
@@ -137,6 +137,12 @@ class Guards:
     def _known(self, key: Key) -> bool:
         peer = self.config.peers.get(key[0])
         return peer is not None and key[1].partition(" ")[0] in peer.children
+
+
+def _caught(child: ChildPolicy) -> bool:
+    """Where the peer is to lease us an address no packet can come for us yet, and the guard stops what would leave:
+    only a trap has to see it."""
+    return child.start == "trap" or all(one.start for one in child.local)
 
 
 def _near(child: ChildPolicy) -> tuple[Selector, ...]:

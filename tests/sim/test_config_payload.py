@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fynx.events import AddressAssigned, AddressLeased, AddressRefused, ChildRefused, ChildUp, IkeUp
+from fynx.events import AddressAssigned, AddressLeased, AddressRefused, ChildRefused, ChildUp, IkeDown, IkeUp
 from fynx.ike.effects import Initiate, InitiateChild, Rekey, Terminate
 from fynx.ike.policy import HostPolicy, PeerPolicy, PoolPolicy
 from fynx.ike.virtual import DYNAMIC
@@ -290,3 +290,17 @@ def test_identities_of_different_types_with_the_same_text_have_leases_of_their_o
         pools.lease("office", Identity(2, b"a.test"), (4,)).addresses
         != pools.lease("office", Identity(11, b"a.test"), (4,)).addresses
     )
+
+
+def test_who_wants_the_child_again_begins_afresh_because_only_ike_auth_leases() -> None:
+    both, nodes = crowd(3, anyone())
+    late = nodes[2]
+    nodes[0].command(Terminate())
+    both.settle()
+    late.command(InitiateChild("bob", "lan"))
+    both.settle()
+    assert late.endpoint.snapshot() == ()
+    assert late.events_of(IkeDown)
+    late.command(Initiate("bob", Path("192.0.2.102", 500, BOB, 500)))
+    both.settle()
+    assert len(late.plane.children) == 1

@@ -55,6 +55,7 @@ class ChildTask:
             out.add(*self.answer)
             return
         policy = self._policy()
+        virtual.require(self.sa, policy)
         if self.old is not None:
             rekey_child.begin(self.old, out)
         elif "rekey" in self.options:
