@@ -35,12 +35,17 @@ Measure = Callable[[], float]
 def run() -> Result:
     """Rows ``SUITE-SIZE-KIND``; the kinds of one suite and size take turns, so that their ratios hold."""
     result, registry = Result("esp"), boot(["default"])
-    versions = {provider.name: provider.version.removeprefix("OpenSSL ").split()[0] for provider in registry.providers}
+    versions = {provider.name: number(provider.version) for provider in registry.providers}
     versions["cryptography"] = version("cryptography")
     for name, suite in SUITES.items():
         for size in SIZES:
             measure(result, f"{name}-{size}", measures(registry, suite, size), versions)
     return result
+
+
+def number(text: str) -> str:
+    """The number in "OpenSSL 3.0.19 27 Jan 2026" or "libsodium 1.0.20"."""
+    return next((word for word in text.split() if word[0].isdigit()), text)
 
 
 def measure(result: Result, case: str, kinds: dict[tuple[str, str], Measure], versions: dict[str, str]) -> None:

@@ -14,6 +14,9 @@ from fynx.wire.iana import ExchangeType
 if TYPE_CHECKING:
     from fynx.ike.endpoint import Endpoint
 
+UNIQUE = "replaced by a newer SA of the same identity"
+SUPERSEDE_S = 2.0
+"""How long a peer that authenticates again has to delete its old SA, once the new one carries the traffic."""
 SHARE = 0.9
 """Of the peer's limit: the new SA stands before the old authentication ends."""
 
@@ -38,6 +41,10 @@ def start(endpoint: Endpoint, sa: IkeSa) -> None:
     new.replaces = sa
     new.start(INIT)
     endpoint.pump(new)
+
+
+def supersede(endpoint: Endpoint, sa: IkeSa) -> None:
+    endpoint.timers.set((Timer.SUPERSEDED, sa.serial), endpoint.now + SUPERSEDE_S)
 
 
 def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:

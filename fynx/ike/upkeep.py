@@ -15,7 +15,9 @@ from fynx.events import (
 )
 from fynx.ike import lifetimes, reauth, succession, virtual
 from fynx.ike.conversation import AUTH, outer_payloads
-from fynx.ike.effects import Keepalive, LogKeys, Move, Transmit
+from fynx.ike.effects import Keepalive, LogKeys, Move
+from fynx.ike.fitting import probe, send
+from fynx.ike.fragments import Incomplete
 from fynx.ike.sa import Failure, IkeSa
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.tasks.delete import remove_child
@@ -108,6 +110,7 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
         sa.release(spi)
     virtual.let_go(sa)
     endpoint.timers.cancel_all(sa.serial)
+    endpoint.conversation.fragments.forget(sa.serial)
     key = sa.init.half_open
     if key is not None:
         endpoint.half_open.pop(key, None)
@@ -174,14 +177,14 @@ def _retransmit(endpoint: Endpoint, sa: IkeSa) -> None:
     flight = sa.window.in_flight
     if flight is None:
         return
-    if flight.sends >= sa.policy.retransmission.tries:
+    if not probe(sa, flight) and flight.sends >= sa.policy.retransmission.tries:
         _give_up(endpoint, sa, flight.sends)
         return
     flight.sends += 1
     endpoint.count("retransmissions")
     name = endpoint.catalogue.exchanges[flight.exchange].name
     endpoint.emit(Retransmitted(sa.peer, name, flight.message_id, flight.sends))
-    endpoint.effect(Transmit(sa.path, flight.data))
+    send(sa, sa.path, flight.message)
     arm(endpoint, sa)
 
 
@@ -214,6 +217,8 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
         case Timer.KEEPALIVE:
             endpoint.effect(Keepalive(sa.path))
             endpoint.timers.set((timer, sa.serial), endpoint.now + sa.policy.keepalive_s)
+        case Timer.FRAGMENTS:
+            _fragments(endpoint, sa)
         case Timer.IKE_SOFT:
             lifetimes.rekey_ike(endpoint, sa)
         case Timer.IKE_HARD:
@@ -222,6 +227,9 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
             endpoint.pump(sa)
         case Timer.REAUTH:
             reauth.start(endpoint, sa)
+        case Timer.SUPERSEDED:
+            sa.start(ExchangeType.INFORMATIONAL, delete=reauth.UNIQUE)
+            endpoint.pump(sa)
         case Timer.REPLACED:
             endpoint.drop(sa, "replaced; the peer did not delete it")
         case Timer.HINTED:
@@ -237,6 +245,22 @@ def _half_open(endpoint: Endpoint, sa: IkeSa) -> None:
         endpoint.half_open.pop(sa.init.half_open, None)
     sa.init.request = sa.init.response = sa.init.cookie = b""
     sa.init.offer = sa.init.proposal = None
+
+
+def is_incomplete(endpoint: Endpoint, sa: IkeSa, error: FynxError | None) -> bool:
+    """Whether only a fragment came; the others may take their time, but not for ever (RFC 7383 section 2.6)."""
+    if not isinstance(error, Incomplete):
+        return False
+    endpoint.timers.set((Timer.FRAGMENTS, sa.serial), error.deadline)
+    return True
+
+
+def _fragments(endpoint: Endpoint, sa: IkeSa) -> None:
+    """Incomplete messages are thrown away, as if nothing had come (RFC 7383 section 2.6)."""
+    endpoint.count("fragments_expired")
+    deadline = endpoint.conversation.fragments.expire(sa.serial, endpoint.now)
+    if deadline is not None:
+        endpoint.timers.set((Timer.FRAGMENTS, sa.serial), deadline)
 
 
 def _liveness(endpoint: Endpoint, sa: IkeSa) -> None:

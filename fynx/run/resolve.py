@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fynx.plugin.transport import Path
 from fynx.run.threads import Threads
 
 MOST = 16
@@ -92,6 +93,14 @@ def sort_out(addresses: Iterable[str]) -> Written:
         else:
             names.append(text)
     return Written(tuple(literals), tuple(names), tuple(networks), anyone)
+
+
+def source_among(listening: Iterable[Path], remote: str, port: int, mark: int) -> str:
+    """A listening address of the family of ``remote``; where we listen on all, the one that the system would choose."""
+    fitting = [path.local for path in listening if (":" in path.local) == (":" in remote)]
+    if not any(ipaddress.ip_address(local).is_unspecified for local in fitting):
+        return next(iter(fitting), "")
+    return source_for(remote, port, mark)
 
 
 def source_for(remote: str, port: int, mark: int) -> str:

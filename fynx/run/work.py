@@ -10,6 +10,7 @@ import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from functools import partial
+from traceback import format_tb
 
 from fynx.errors import FynxError
 from fynx.ike.effects import GiveBack
@@ -61,9 +62,10 @@ class Worker:
         except FynxError as error:
             outcome = error
         except Exception as error:
-            # A plugin's bug ends this exchange; its text may quote secrets, so only the kind is told.
-            log.exception("%s failed", type(work).__name__)
-            outcome = FynxError(f"{type(work).__name__} failed inside ({type(error).__name__})")
+            # A plugin's bug ends this exchange; its text may quote secrets, so only its kind and place are told.
+            kind, place = type(error).__name__, "".join(format_tb(error.__traceback__))
+            log.error("%s failed inside (%s)\n%s", type(work).__name__, kind, place)
+            outcome = FynxError(f"{type(work).__name__} failed inside ({kind})")
         done(outcome)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.netns.world import INNER, INNER6, NETWORK6, Gateway, Place, World, until
+from tests.netns.world import INNER, INNER6, NETWORK6, OUTER, Gateway, Place, World, until
 
 
 @contextmanager
@@ -186,6 +186,7 @@ def test_everything_through_the_tunnel_while_our_own_datagrams_stay_outside(
     left.child.update(local=near, remote=everything)
     right.child.update(local=everything, remote=near)
     world.start()
+    assert "via 192.0.2.254 dev eth0" in world.left.show("route", "get", OUTER["right"])
     left.up()
     assert world.left.ping(target, count=3)
     with canary(world.left, target):

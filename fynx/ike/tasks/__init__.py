@@ -12,6 +12,7 @@ from fynx.ike.tasks.child import ChildTask
 from fynx.ike.tasks.childless import ChildlessTask
 from fynx.ike.tasks.config import ConfigTask, TalkTask
 from fynx.ike.tasks.delete import DeleteTask, NotifyTask
+from fynx.ike.tasks.fragmentation import FragmentationTask
 from fynx.ike.tasks.init import InitTask
 from fynx.ike.tasks.natd import NatDetectionTask
 from fynx.ike.tasks.rekey_ike import RekeyIkeTask
@@ -27,6 +28,10 @@ def _init(view: SaView, _: _Options) -> Task:
 
 def _natd(view: SaView, _: _Options) -> Task:
     return NatDetectionTask(cast("IkeSa", view))
+
+
+def _fragmentation(view: SaView, _: _Options) -> Task:
+    return FragmentationTask(cast("IkeSa", view))
 
 
 def _auth(view: SaView, _: _Options) -> Task:
@@ -85,6 +90,7 @@ CORE = Extension(
     tasks=(
         TaskSpec("init", ExchangeType.IKE_SA_INIT, 100, _init),
         TaskSpec("natd", ExchangeType.IKE_SA_INIT, 200, _natd),
+        TaskSpec("fragmentation", ExchangeType.IKE_SA_INIT, 300, _fragmentation),
         TaskSpec("childless", ExchangeType.IKE_SA_INIT, 300, _childless),
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
         TaskSpec("auth_lifetime", ExchangeType.IKE_AUTH, 400, _auth_lifetime),
