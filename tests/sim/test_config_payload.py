@@ -175,6 +175,17 @@ def test_both_sides_rekey_the_ike_sa_at_once_and_the_lease_goes_back_once() -> N
     assert both.bob.pools.status()["office"] == {"online": 0, "kept": 1}
 
 
+def test_reauthentication_keeps_the_address_and_the_lease() -> None:
+    both = Pair(alice=policy(client("ipv4", "ipv6", reauth_s=60.0)), bob=gateway())
+    both.up()
+    (before,) = both.alice.endpoint.snapshot()
+    both.settle(150.0)
+    (after,) = both.alice.endpoint.snapshot()
+    assert after.spi_i != before.spi_i
+    assert [child.local for child in after.children] == [("198.18.0.1/32", "fd00:1::1/128")]
+    assert both.bob.pools.status()["office"] == {"online": 1, "kept": 0}
+
+
 def test_a_child_made_later_uses_the_address_too() -> None:
     extra = replace(lan(local=(DYNAMIC,), remote=(network("10.3.0.0/16"),)), name="more", start="none")
     alice = client("ipv4")
