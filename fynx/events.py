@@ -167,6 +167,35 @@ class SequenceExhausted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AddressAssigned(Event):
+    """The peer leased addresses to us, and told what goes with them (RFC 7296 section 2.19)."""
+
+    addresses: tuple[str, ...]
+    dns: tuple[str, ...]
+    domains: tuple[str, ...]
+    subnets: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressLeased(Event):
+    """We leased addresses of a pool to the peer."""
+
+    identity: str
+    pool: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRefused(Event):
+    """No address was leased, to the peer or to us; the IKE SA stays (RFC 7296 section 3.15.4)."""
+
+    identity: str
+    pool: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PluginFailed(Event):
     plugin: str
     hook: str

@@ -55,6 +55,15 @@ def selector(text: str) -> Selector:
     return Selector(start, end, protocol, first, last)
 
 
+def child_selector(text: str) -> Selector:
+    """As ``selector``, and ``dynamic``, perhaps with protocol and port: a selector without addresses."""
+    match = _SELECTOR.fullmatch(text.strip())
+    if match is None or match["range"] != "dynamic":
+        return selector(text)
+    protocol = _protocol(match["protocol"] or "any")
+    return Selector(b"", b"", protocol, *_ports(match["port"], protocol))
+
+
 def local_address(text: str) -> IPv4Address | IPv6Address | None:
     """A source address; None when empty. Raises ``Wrong``."""
     try:

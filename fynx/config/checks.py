@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from fynx.config.address import ANY, local_address, remote_network, selector
+from fynx.config.address import ANY, child_selector, local_address, remote_network, selector
 from fynx.config.decode import NAME
 from fynx.config.model import Child, IkeLifetime, Lifetime, Peer
+from fynx.config.pools import plain_address, plain_network, pool_range, split_domain
 from fynx.config.problems import Problems, Wrong
 from fynx.config.proposal import parse_esp, parse_ike, remembering
 from fynx.config.tree import Mark
@@ -26,6 +27,11 @@ def text_checks(registry: Registry) -> Mapping[str, Callable[[str], object]]:
         "address": _address,
         "local_address": local_address,
         "selector": selector,
+        "child_selector": child_selector,
+        "pool_range": pool_range,
+        "plain_address": plain_address,
+        "plain_network": plain_network,
+        "domain": split_domain,
         "identity": _identity,
         "remote_id": lambda text: None if text == ANY else _identity(text),
         "ike": remembering(parse_ike, registry.algorithms),
@@ -102,8 +108,9 @@ def _child(record: object) -> Iterator[tuple[str, Wrong]]:
     assert isinstance(record, Child)
     if record.mode == "transport":
         yield "mode", Wrong("transport mode is not built yet", "write mode: tunnel")
-    sides = [{len(selector(text).start) for text in side} for side in (record.local, record.remote)]
-    if sides[0].isdisjoint(sides[1]):
+    sides = [{len(child_selector(text).start) for text in side} for side in (record.local, record.remote)]
+    dynamic = any(0 in side for side in sides)
+    if sides[0].isdisjoint(sides[1]) and not dynamic:
         yield (
             "remote",
             Wrong("local and remote have no address family in common", "both IPv4, both IPv6, or both of each"),
@@ -139,5 +146,20 @@ def _peer(record: object) -> Iterator[tuple[str, Wrong]]:
                     key,
                     Wrong(f"{start} needs an address to go to, and address is no single one", f"write {_passive(key)}"),
                 )
+    yield from _leases(record)
     if ANY in record.remote.address and len(record.remote.address) > 1:
         yield "remote.address", Wrong("any and other addresses together", "write any alone, or the addresses alone")
+
+
+def _leases(peer: Peer) -> Iterator[tuple[str, Wrong]]:
+    """Where the addresses of ``dynamic`` come from."""
+    if peer.pool and peer.request:
+        yield "request", Wrong("one side leases addresses, the other asks for them: not both", "write pool or request")
+    asks = "ipv4" in peer.request or "ipv6" in peer.request
+    for name, child in peer.children.items():
+        for side, given, remedy in (
+            ("local", asks, "request: [ipv4] in this peer"),
+            ("remote", bool(peer.pool), "pool: NAME in this peer, with host: {pools: {NAME: {addresses: […]}}}"),
+        ):
+            if not given and any(not child_selector(text).start for text in getattr(child, side)):
+                yield f"children.{name}.{side}", Wrong("nothing says where the address of dynamic comes from", remedy)

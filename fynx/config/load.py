@@ -15,6 +15,7 @@ from fynx.config.checks import check_pinned, check_psk, record_checks, text_chec
 from fynx.config.decode import BAD, NAME, Decoder, Rules
 from fynx.config.model import Choice, Config
 from fynx.config.parse import parse
+from fynx.config.pools import check_pools
 from fynx.config.problems import Problems, Wrong
 from fynx.config.secret import Secrets, is_reference, read_at_most
 from fynx.config.sections import Sections
@@ -198,6 +199,8 @@ class _Loading:
             self._problems.error(
                 wrong, path="providers", mark=mark, remedy="name more than one, or install the library"
             )
+        for path, found in check_pools(config):
+            self._problems.error(str(found), path=path, mark=self._place(path), remedy=found.remedy)
         if config.host.keylog:
             what = f"the keys of all tunnels are written to {config.host.keylog}: whoever reads it reads the traffic"
             self._problems.warning(what, path="host.keylog", mark=self._place("host.keylog"), remedy="remove the key")

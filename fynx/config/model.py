@@ -26,6 +26,7 @@ PROVIDERS = ("ipsecmb", "libcrypto", "sodium")
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Addresses = Annotated[tuple[str, ...], OneOrMany(), Check("address")]
 Selectors = Annotated[tuple[str, ...], OneOrMany(), Check("selector")]
+ChildSelectors = Annotated[tuple[str, ...], OneOrMany(), Check("child_selector")]
 Start = Literal["none", "initiate", "trap"]
 
 
@@ -35,6 +36,26 @@ class Choice:
 
     name: str
     section: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Addresses to lease to peers that ask, and what they are told beside them (RFC 7296 section 2.19)."""
+
+    addresses: Annotated[tuple[str, ...], OneOrMany(), Check("pool_range")] = field(
+        metadata={"example": "addresses: [198.18.0.0/24, fd00:1::/64]"}
+    )
+    """Networks or ranges, IPv4 and IPv6; a network's first and last IPv4 address are not leased."""
+    dns: Annotated[tuple[str, ...], OneOrMany(), Check("plain_address")] = ()
+    """DNS servers."""
+    subnets: Annotated[tuple[str, ...], OneOrMany(), Check("plain_network")] = ()
+    """Networks behind the gateway, told to clients that ask."""
+    split_dns: Annotated[tuple[str, ...], OneOrMany(), Check("domain")] = ()
+    """Domains that these DNS servers answer for (RFC 8598); none: all."""
+    fixed: Mapping[str, Annotated[tuple[str, ...], OneOrMany(), Check("plain_address")]] = field(default_factory=dict)
+    """Addresses of one identity alone: ``{alice@example.net: [198.18.0.10, fd00:1::10]}``."""
+    version: str = ""
+    """What clients that ask for our version are told; nothing when empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,8 @@ class Host:
     """Child SAs at most on one IKE SA."""
     crash_detection: bool = True
     """Give peers a token by which they learn at once that this host lost its state (RFC 6290)."""
+    pools: Annotated[Mapping[str, Pool], Names()] = field(default_factory=dict)
+    """Addresses to lease, by name; leases are kept in ``store`` where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +139,11 @@ class IkeLifetime:
 class Child:
     """A Child SA: the traffic that is protected."""
 
-    local: Selectors = field(metadata={"example": "local: [10.1.0.0/16]"})
-    """Networks on our side, each with an optional ``[protocol/port]``: ``10.1.0.0/16``, ``10.1.0.5[tcp/443]``."""
-    remote: Selectors = field(metadata={"example": "remote: [10.0.0.0/8]"})
-    """Networks on the peer's side."""
+    local: ChildSelectors = field(metadata={"example": "local: [10.1.0.0/16]"})
+    """Networks on our side, each with an optional ``[protocol/port]``: ``10.1.0.0/16``, ``10.1.0.5[tcp/443]``;
+    ``dynamic`` for the addresses that the peer leases to us."""
+    remote: ChildSelectors = field(metadata={"example": "remote: [10.0.0.0/8]"})
+    """Networks on the peer's side; ``dynamic`` for the addresses that we lease to it."""
     esp: Annotated[tuple[str, ...], OneOrMany(), Check("esp", trim=True)] = ESP
     """Proposals in order of preference: ``aes256gcm16``, ``aes256-sha256``, or ``aes256gcm16-x25519`` with PFS."""
     mode: Literal["tunnel", "transport"] = "tunnel"
@@ -180,6 +204,10 @@ class Peer:
     """Octets of the largest IP datagram that carries a fragment; where such get lost, smaller ones are tried."""
     reauth_s: Seconds | None = None
     """Authenticate again after so many seconds, make before break; as responder, ask the peer to (RFC 4478)."""
+    pool: str = ""
+    """The pool of ``host.pools`` from which this peer gets its addresses."""
+    request: Annotated[tuple[Literal["ipv4", "ipv6", "dns", "subnets", "split_dns", "version"], ...], OneOrMany()] = ()
+    """What we ask the peer for: addresses, DNS servers, networks, domains, its version."""
     allow_weak_psk: bool = False
     """Accept pre-shared keys of less than 20 octets."""
 

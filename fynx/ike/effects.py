@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fynx.events import Event
+from fynx.ike.attributes import Settings
+from fynx.plugin.auth import Identity
 from fynx.plugin.dataplane import Selector
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.transport import Path
@@ -63,6 +65,14 @@ class ReleaseSpi:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveBack:
+    """The last SA that used this identity's lease is gone."""
+
+    pool: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     event: Event
 
@@ -72,7 +82,7 @@ class LogKeys:
     record: KeyRecord
 
 
-Effect = Transmit | Keepalive | Ask | Activate | Move | Remove | ReleaseSpi | Emit | LogKeys
+Effect = Transmit | Keepalive | Ask | Activate | Move | Remove | ReleaseSpi | Emit | LogKeys | GiveBack
 
 
 # Commands: Endpoint.command(now, command).
@@ -167,3 +177,6 @@ class IkeSnapshot:
     suite: str
     established_at: float | None
     children: tuple[ChildSnapshot, ...]
+    virtual: Settings | None = None
+    """What a Configuration payload brought: to us when ``virtual_ours``, else to the peer."""
+    virtual_ours: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
@@ -42,7 +43,10 @@ IKE_LIFETIME = Lifetime(soft_s=4 * 3600.0, hard_s=4 * 3600.0 + 900.0)
 
 @dataclass(frozen=True, slots=True)
 class ChildPolicy:
-    """A Child SA that may be made: selectors from our side, proposals in order of preference."""
+    """A Child SA that may be made: selectors from our side, proposals in order of preference.
+
+    A selector of empty addresses (``virtual.DYNAMIC``) stands for the addresses of a Configuration payload.
+    """
 
     name: str
     local: tuple[Selector, ...]
@@ -54,6 +58,26 @@ class ChildPolicy:
     lifetime: Lifetime = Lifetime()
     inactivity_s: float = 0.0
     """Seconds without a packet in either direction after which the child is deleted; 0 is never."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPolicy:
+    """Addresses to lease, and what clients are told beside them (RFC 7296 section 3.15). All addresses are packed.
+
+    ``ranges`` are first and last addresses; ``subnets`` networks with their prefix lengths; ``domains`` those that the
+    DNS servers answer for (RFC 8598).
+    """
+
+    name: str
+    ranges: tuple[tuple[bytes, bytes], ...] = ()
+    fixed: Mapping[Identity, tuple[bytes, ...]] = field(default_factory=dict)
+    dns: tuple[bytes, ...] = ()
+    subnets: tuple[tuple[bytes, int], ...] = ()
+    domains: tuple[str, ...] = ()
+    version: str = ""
+
+
+Request = Literal["ipv4", "ipv6", "dns", "subnets", "split_dns", "version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +117,10 @@ class PeerPolicy:
     reauth_s: float = 0.0
     """Authenticate again after so many seconds; as responder, ask for it (RFC 4478). 0: never."""
     lifetime: Lifetime = IKE_LIFETIME
+    pool: str = ""
+    """Where its addresses come from, when it asks for some."""
+    request: tuple[Request, ...] = ()
+    """What we ask it for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +138,4 @@ class HostPolicy:
     keylog: bool = False
     crash_secret: bytes = field(default=b"", repr=False)
     """Makes the tokens of RFC 6290, the same after a restart; empty: no tokens are made."""
+    pools: tuple[PoolPolicy, ...] = ()

@@ -18,6 +18,7 @@ from fynx.ike.policy import HostPolicy, PeerPolicy
 from fynx.ike.protect import IkeSuite, Protector
 from fynx.ike.states import ESTABLISHED, IKE_TRANSITIONS, IkeEvent, IkeState, advance
 from fynx.ike.timers import Timer
+from fynx.ike.virtual import Virtual
 from fynx.ike.window import HalfOpenKey, Window
 from fynx.plugin.auth import Identity
 from fynx.plugin.crypto import Algorithms, Offer
@@ -187,6 +188,8 @@ class IkeSa:
     """Rekeys of this SA that the peer put off, one after the other."""
     working: bool = False
     """A message of this SA, ours or the peer's, is between its steps: others wait their turn."""
+    virtual: Virtual | None = None
+    """What a Configuration payload brought, to either side (section 2.19)."""
     deferred: deque[tuple[Header, Path, bytes]] = field(default_factory=deque)
     """Messages that came meanwhile."""
 

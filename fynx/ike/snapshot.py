@@ -21,6 +21,8 @@ def snapshot(sa: IkeSa) -> IkeSnapshot:
         suite=sa.suite.keyword if sa.suite is not None else "",
         established_at=sa.established_at,
         children=tuple(_child(child) for child in sa.children.values()),
+        virtual=sa.virtual.settings if sa.virtual is not None else None,
+        virtual_ours=sa.virtual is not None and sa.virtual.ours,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fynx.events import IkeRekeyed
-from fynx.ike import lifetimes, reauth, reconfigure, upkeep
+from fynx.ike import lifetimes, reauth, reconfigure, upkeep, virtual
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.timers import Timer
@@ -109,3 +109,4 @@ def _establish(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
     new.fragmenting = replace(old.fragmenting)
     new.established_at = new.heard_at = endpoint.now
     new.notes = old.notes
+    virtual.share(old, new)

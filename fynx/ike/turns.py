@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from fynx.errors import Drop, Dropped, FynxError
 from fynx.events import PluginFailed
-from fynx.ike.effects import Ask, ReleaseSpi, Remove
+from fynx.ike.effects import Ask, GiveBack, ReleaseSpi, Remove
 from fynx.ike.exchange import where
 from fynx.ike.sa import IkeSa
 from fynx.plugin.transport import Path
-from fynx.plugin.work import InstallChild, ReserveSpi, Work
+from fynx.plugin.work import InstallChild, Lease, ReserveSpi, Work
 from fynx.wire.header import Header
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Turns:
                 self._endpoint.effect(ReleaseSpi(spi))
             case InstallChild(child), None:
                 self._endpoint.effect(Remove(child.handle))
+            case Lease(), tuple(addresses) if addresses:
+                self._endpoint.effect(GiveBack(work.pool, work.identity))
 
     def forget(self, sa: IkeSa) -> None:
         """The SA goes; what is under way outside is undone when its outcome comes."""

@@ -13,7 +13,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import crash, lifetimes, reauth, reconfigure, recovery, twins
+from fynx.ike import crash, lifetimes, reauth, reconfigure, recovery, twins, virtual
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move
 from fynx.ike.fitting import probe, send
@@ -115,6 +115,7 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     for spi in list(sa.reserved):
         sa.release(spi)
     endpoint.epitaphs.keep(endpoint.now, sa)
+    virtual.let_go(sa)
     endpoint.timers.cancel_all(sa.serial)
     reauth.failed(endpoint, sa)
     endpoint.conversation.fragments.forget(sa.serial)

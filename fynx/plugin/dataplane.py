@@ -68,6 +68,8 @@ class ChildSpec:
     window: int = 1024
     outbound: bool = True
     """False: install inbound only for now (a rekeyed SA that the peer has not begun to use)."""
+    virtual: tuple[bytes, ...] = ()
+    """Packed addresses that the peer leased to us for this child: ours for as long as one of its SAs stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fynx.plugin.auth import AuthContext, AuthorizeRequest
+from fynx.plugin.auth import AuthContext, AuthorizeRequest, Identity
 from fynx.plugin.crypto import Offer
 from fynx.plugin.dataplane import ChildSpec
 
@@ -67,4 +67,18 @@ class InstallChild:
     child: ChildSpec
 
 
-Work = KexStart | KexFinish | KexAnswer | Sign | Verify | Authorize | ReserveSpi | InstallChild
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Addresses of a pool for an identity (RFC 7296 section 2.19): those it had before, else free ones.
+
+    ``versions`` are the families that are asked for (4, 6); ``wanted`` packed addresses that the peer would like.
+    Outcome: packed addresses, at most one of each family; empty when the pool has none left.
+    """
+
+    pool: str
+    identity: Identity
+    versions: tuple[int, ...]
+    wanted: tuple[bytes, ...] = ()
+
+
+Work = KexStart | KexFinish | KexAnswer | Sign | Verify | Authorize | ReserveSpi | InstallChild | Lease

@@ -23,6 +23,7 @@ from fynx.ike.effects import (
     Command,
     Effect,
     Emit,
+    GiveBack,
     Keepalive,
     LogKeys,
     Move,
@@ -182,6 +183,8 @@ class Driver:
                 self._listener.happened(effect.event)
             case LogKeys():
                 self._listener.keys(effect.record)
+            case GiveBack():
+                worker.give_back(effect)
 
     def _answer(self, ask: Ask, outcome: object) -> None:
         if isinstance(ask.work, InstallChild) and not isinstance(outcome, Exception):

@@ -7,7 +7,7 @@ A guard goes only where an administrator asked for the tunnel's end and the peer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fynx.config.model import Config
 from fynx.ike.policy import ChildPolicy, HostPolicy, PeerPolicy
@@ -121,8 +121,8 @@ class Guards:
         for peer in self.policy.peers:
             for child in peer.children:
                 key = (peer.name, child.name)
-                if key in self._static and key not in self._open:
-                    found.append(Policy("protect", child.local, child.remote, CHILD_PRIORITY, *key))
+                if key in self._static and key not in self._open and _caught(child):
+                    found.append(Policy("protect", _near(child), child.remote, CHILD_PRIORITY, *key))
         self.plane.policies(found)
 
     def _keep(self, key: Key, remote: Sequence[Selector], *, closed: bool) -> None:
@@ -139,6 +139,8 @@ class Guards:
 
     def _fixed(self, peer: PeerPolicy, child: ChildPolicy) -> bool:
         """False for road warriors who may bring any address: what they get is closed when they get it."""
+        if any(not selector.start for selector in child.remote):
+            return False  # addresses that we lease, when we lease them
         configured = self.config.peers[peer.name]
         anyone = sort_out(configured.remote.address).anyone
         return not (anyone and any(selector.start == bytes(len(selector.start)) for selector in child.remote))
@@ -152,3 +154,18 @@ class Guards:
     def _known(self, key: Key) -> bool:
         peer = self.config.peers.get(key[0])
         return peer is not None and key[1].partition(" ")[0] in peer.children
+
+
+def _caught(child: ChildPolicy) -> bool:
+    """Where the peer is to lease us an address no packet can come for us yet, and the guard stops what would leave:
+    only a trap has to see it."""
+    return child.start == "trap" or all(one.start for one in child.local)
+
+
+def _near(child: ChildPolicy) -> tuple[Selector, ...]:
+    """Our side; all of a family that the child reaches where the peer is to lease us an address."""
+    sizes = sorted({len(selector.start) for selector in child.remote})
+    found: list[Selector] = []
+    for one in child.local:
+        found += [one] if one.start else [replace(one, start=bytes(n), end=b"\xff" * n) for n in sizes]
+    return tuple(found)

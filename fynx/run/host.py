@@ -30,6 +30,7 @@ from fynx.run.driver import Driver
 from fynx.run.failures import HostError, from_os
 from fynx.run.files import RunFiles
 from fynx.run.guards import Guards
+from fynx.run.leases import Leases, store_of
 from fynx.run.notes import adopted, names
 from fynx.run.plan import as_json
 from fynx.run.policy import at_start, host_policy, starting
@@ -64,6 +65,7 @@ class Host:
         self._resolver = Resolver()
         self._driver: Driver | None = None
         self._guards: Guards | None = None
+        self._leases: Leases | None = None
         self._control: ControlServer | None = None
         self._services: list[asyncio.Task[None]] = []
         self._subscribers: list[Callable[[Event], None]] = []
@@ -122,7 +124,8 @@ class Host:
         driver = self._driver = Driver(endpoint, self, loop)
         port = self.port = await self._open_port(driver)
         plane = self.plane = await self._open_plane(driver, port)
-        driver.open(port, plane, Worker(self.registry, plane, loop))
+        leases = self._leases = Leases(policy.pools, store_of(self.config, self.registry), loop)
+        driver.open(port, plane, Worker(self.registry, plane, loop, leases=leases))
         self._guards = Guards(self.config, policy, plane, self._alive)
         self._outside = outside(policy)
         self._expect()
@@ -193,7 +196,9 @@ class Host:
             raise HostError("the host is not running")
         waiting = {name: caller.state for name, caller in self._callers.items()}
         snapshots = driver.endpoint.snapshot()
-        return status(self.config, snapshots, plane, now=driver.now, waiting=waiting, counters=self.counters())
+        pools = self._leases.status() if self._leases is not None else {}
+        told = self.counters()
+        return status(self.config, snapshots, plane, now=driver.now, waiting=waiting, counters=told, pools=pools)
 
     def counters(self) -> Mapping[str, int]:
         lost = getattr(self.port, "lost", 0)

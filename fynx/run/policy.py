@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal, TypeVar
 
-from fynx.config.address import ANY, remote_network, selector
+from fynx.config.address import ANY, child_selector, remote_network, selector
 from fynx.config.model import Child, Choice, Config, Peer, Start
 from fynx.config.proposal import parse_esp, parse_ike, remembering
 from fynx.errors import ConfigError, Problem
@@ -15,6 +15,7 @@ from fynx.ike.policy import AuthPolicy, ChildPolicy, HostPolicy, Lifetime, PeerP
 from fynx.kernel.registry import Registry
 from fynx.plugin.auth import Identity
 from fynx.plugin.dataplane import Policy, Selector
+from fynx.run.pools import pool_policy
 from fynx.run.resolve import sort_out
 from fynx.wire.identity import parse_identity
 from fynx.wire.proposal import Proposal
@@ -45,6 +46,7 @@ def host_policy(
         children_per_sa=host.children_per_sa,
         keylog=host.keylog is not None,
         crash_secret=crash_secret,
+        pools=tuple(pool_policy(name, pool) for name, pool in host.pools.items()),
     )
 
 
@@ -87,14 +89,16 @@ class _Peer:
             fragmentation=peer.fragmentation,
             fragment_size=peer.fragment_size,
             reauth_s=peer.reauth_s or 0.0,
+            pool=peer.pool,
+            request=peer.request,
             lifetime=Lifetime(peer.lifetime.soft_s, peer.lifetime.hard_s, jitter=peer.lifetime.jitter),
         )
 
     def _child(self, peer: Peer, name: str, child: Child) -> ChildPolicy:
         return ChildPolicy(
             name=name,
-            local=self._each(child.local, f"children.{name}.local", selector),
-            remote=self._each(child.remote, f"children.{name}.remote", selector),
+            local=self._each(child.local, f"children.{name}.local", child_selector),
+            remote=self._each(child.remote, f"children.{name}.remote", child_selector),
             esp=self._each(child.esp, f"children.{name}.esp", self.esp),
             mode=child.mode,
             start=child.start or start_of(peer),

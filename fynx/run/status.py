@@ -20,6 +20,7 @@ def status(
     now: float,
     waiting: Mapping[str, str],
     counters: Mapping[str, int],
+    pools: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict[str, object]:
     """``waiting`` gives the state of peers without an SA: ``connecting``, ``waiting`` or ``down``."""
     by_peer: dict[str, list[IkeSnapshot]] = {name: [] for name in config.peers}
@@ -39,6 +40,7 @@ def status(
         "peers": peers,
         "plane": dict(plane.status()),
         "counters": dict(counters),
+        **({"pools": {name: dict(one) for name, one in pools.items()}} if pools else {}),
     }
 
 
@@ -76,6 +78,22 @@ def _peer(snapshot: IkeSnapshot, plane: Plane, now: float) -> dict[str, object]:
         "children": [_child(child, plane) for child in snapshot.children],
         "role": snapshot.role,
         "ike": snapshot.suite,
+        "virtual": _virtual(snapshot),
+    }
+
+
+def _virtual(snapshot: IkeSnapshot) -> dict[str, object] | None:
+    """What a Configuration payload brought: to us (``ours``), or to the peer."""
+    found = snapshot.virtual
+    if found is None:
+        return None
+    return {
+        "ours": snapshot.virtual_ours,
+        "addresses": list(found.show_addresses()),
+        "dns": list(found.show_dns()),
+        "domains": list(found.domains),
+        "subnets": list(found.show_subnets()),
+        "version": found.version,
     }
 
 

@@ -65,6 +65,19 @@ def _nat(event: events.NatDetected) -> str:
     return f"NAT (or forced UDP encapsulation) in front of {' and '.join(sides)}"
 
 
+def _assigned(event: events.AddressAssigned) -> str:
+    parts = [f"our address is {' and '.join(event.addresses)}" if event.addresses else "no address for us"]
+    parts += [f"DNS {' '.join(event.dns)}"] if event.dns else []
+    parts += [f"for {' '.join(event.domains)}"] if event.domains else []
+    parts += [f"networks {' '.join(event.subnets)}"] if event.subnets else []
+    parts += [f"version {event.version}"] if event.version else []
+    return ", ".join(parts)
+
+
+def _leased(event: events.AddressLeased) -> str:
+    return f"{' and '.join(event.addresses)} of pool {event.pool} leased to {event.identity}"
+
+
 _WORDS: dict[type[events.Event], Callable[[Any], str]] = {
     events.HandshakeStarted: lambda event: f"handshake with {event.remote} begins, we are the {event.role}",
     events.HandshakeFailed: _failed,
@@ -82,5 +95,8 @@ _WORDS: dict[type[events.Event], Callable[[Any], str]] = {
     events.PathChanged: lambda event: f"the peer moved from {event.before} to {event.after}",
     events.NotifyReceived: lambda event: f"the peer says {event.notify}",
     events.SequenceExhausted: lambda event: f"child {event.child} has used up its sequence numbers and stopped",
+    events.AddressAssigned: _assigned,
+    events.AddressLeased: _leased,
+    events.AddressRefused: lambda event: f"no address for {event.identity}: {event.reason}",
     events.PluginFailed: lambda event: f"plugin {event.plugin} failed in {event.hook}: {event.error}",
 }

@@ -13,6 +13,7 @@ from functools import partial
 from traceback import format_tb
 
 from fynx.errors import FynxError
+from fynx.ike.effects import GiveBack
 from fynx.kernel.registry import Registry
 from fynx.plugin.auth import AuthMethod
 from fynx.plugin.crypto import KeyExchange, Random
@@ -23,11 +24,13 @@ from fynx.plugin.work import (
     KexAnswer,
     KexFinish,
     KexStart,
+    Lease,
     ReserveSpi,
     Sign,
     Verify,
     Work,
 )
+from fynx.run.leases import Leases
 from fynx.run.threads import Threads
 
 log = logging.getLogger("fynx.run")
@@ -38,8 +41,16 @@ AUTHORIZERS = 8
 class Worker:
     """``submit(work, done)`` calls ``done(outcome)``, at once or later, always on the loop's thread; never raises."""
 
-    def __init__(self, registry: Registry, plane: Plane, loop: AbstractEventLoop, random: Random = os.urandom) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        plane: Plane,
+        loop: AbstractEventLoop,
+        random: Random = os.urandom,
+        leases: Leases | None = None,
+    ) -> None:
         self._registry, self._plane, self._random = registry, plane, random
+        self._leases = leases or Leases((), None, loop)
         self._threads = Threads("authorize", loop, AUTHORIZERS)
 
     def submit(self, work: Work, done: Callable[[object], None]) -> None:
@@ -59,6 +70,10 @@ class Worker:
 
     def close(self) -> None:
         self._threads.close()
+        self._leases.close()
+
+    def give_back(self, lease: GiveBack) -> None:
+        self._leases.give_back(lease.pool, lease.identity)
 
     def _perform(self, work: Work) -> object:
         match work:
@@ -78,6 +93,8 @@ class Worker:
             case InstallChild():
                 self._plane.install(work.child)
                 return None
+            case Lease():
+                return self._leases.lease(work)
             case _:
                 raise FynxError(f"nobody knows how to do {type(work).__name__}")
 

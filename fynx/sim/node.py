@@ -15,6 +15,7 @@ from fynx.ike.effects import (
     Command,
     Effect,
     Emit,
+    GiveBack,
     Keepalive,
     LogKeys,
     Move,
@@ -24,6 +25,7 @@ from fynx.ike.effects import (
 )
 from fynx.ike.endpoint import Endpoint
 from fynx.ike.policy import HostPolicy
+from fynx.ike.pools import Pools
 from fynx.plugin.auth import AuthMethods, AuthorizeRequest
 from fynx.plugin.crypto import Algorithms
 from fynx.plugin.dataplane import PathSeen
@@ -36,6 +38,7 @@ from fynx.plugin.work import (
     KexAnswer,
     KexFinish,
     KexStart,
+    Lease,
     ReserveSpi,
     Sign,
     Verify,
@@ -90,6 +93,7 @@ class Node:
     random: Random
     endpoint: Endpoint = field(init=False)
     plane: MemoryPlane = field(init=False)
+    pools: Pools = field(init=False)
     events: list[Event] = field(default_factory=list)
     keys: list[KeyRecord] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
@@ -102,6 +106,7 @@ class Node:
         host = self.host
         self.plane = MemoryPlane(host.algorithms, self.random, self._path_seen)
         self.plane.unknown_spi = lambda path, spi: recovery.unknown_spi(self.endpoint, self.clock.now, path, spi)
+        self.pools = Pools(host.policy.pools)
         entropy = host.entropy or self.random.randbytes
         self.endpoint = Endpoint(host.policy, host.algorithms, host.extensions, entropy)
 
@@ -189,6 +194,8 @@ class Node:
                 self.plane.remove(handle)
             case ReleaseSpi(spi):
                 self.plane.release_spi(spi)
+            case GiveBack(pool, identity):
+                self.pools.give_back(pool, identity)
 
     def _out(self, path: Path, data: bytes) -> None:
         source = path.local or self.host.addresses[0]
@@ -228,6 +235,8 @@ class Node:
                 return self.plane.reserve_spi()
             case InstallChild(child):
                 self.plane.install(child)
+            case Lease(pool, identity, versions, wanted):
+                return self.pools.lease(pool, identity, versions, wanted).addresses
         return None
 
     def _path_seen(self, seen: PathSeen) -> None:

@@ -10,6 +10,7 @@ from fynx.ike.tasks.auth import AuthTask
 from fynx.ike.tasks.auth_lifetime import AuthLifetimeTask
 from fynx.ike.tasks.child import ChildTask
 from fynx.ike.tasks.childless import ChildlessTask
+from fynx.ike.tasks.config import ConfigTask, TalkTask
 from fynx.ike.tasks.crash import CrashTask
 from fynx.ike.tasks.delete import DeleteTask, NotifyTask
 from fynx.ike.tasks.fragmentation import FragmentationTask
@@ -36,6 +37,14 @@ def _fragmentation(view: SaView, _: _Options) -> Task:
 
 def _auth(view: SaView, _: _Options) -> Task:
     return AuthTask(cast("IkeSa", view))
+
+
+def _config(view: SaView, _: _Options) -> Task:
+    return ConfigTask(cast("IkeSa", view))
+
+
+def _talk(view: SaView, options: _Options) -> Task | None:
+    return None if options else TalkTask(cast("IkeSa", view))
 
 
 def _first_child(view: SaView, options: _Options) -> Task | None:
@@ -91,6 +100,7 @@ CORE = Extension(
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
         TaskSpec("auth_lifetime", ExchangeType.IKE_AUTH, 400, _auth_lifetime),
         TaskSpec("crash", ExchangeType.IKE_AUTH, 550, _crash(ExchangeType.IKE_AUTH)),
+        TaskSpec("config", ExchangeType.IKE_AUTH, 450, _config),
         TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),
         TaskSpec("child", ExchangeType.CREATE_CHILD_SA, 600, _next_child),
         TaskSpec("rekey_ike", ExchangeType.CREATE_CHILD_SA, 700, _rekey_ike),
@@ -98,6 +108,7 @@ CORE = Extension(
         TaskSpec("crash", ExchangeType.INFORMATIONAL, 250, _crash(ExchangeType.INFORMATIONAL)),
         TaskSpec("notify", ExchangeType.INFORMATIONAL, 300, _notify),
         TaskSpec("auth_lifetime", ExchangeType.INFORMATIONAL, 400, _auth_lifetime),
+        TaskSpec("config", ExchangeType.INFORMATIONAL, 450, _talk),
         TaskSpec("delete", ExchangeType.INFORMATIONAL, 500, _delete),
     ),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildRefused
-from fynx.ike import twins
+from fynx.ike import twins, virtual
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
@@ -64,6 +64,7 @@ class ChildTask:
 
     def _request(self, out: Outgoing) -> Running:
         policy = self._policy()
+        virtual.require(self.sa, policy)
         if self.old is not None:
             rekey_child.begin(self.old, out)
         elif "rekey" in self.options:
@@ -117,6 +118,7 @@ class ChildTask:
         local = _selectors(one(message, TsPayload, initiator=True))
         remote = _selectors(one(message, TsPayload, initiator=False))
         policy = self._policy()
+        local = virtual.own_part(self.sa, self.name, local, policy)
         if not local or not remote or not subset(local, policy.local) or not subset(remote, policy.remote):
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the peer answered selectors wider than we offered")
         lost = self.old is not None and rekey_child.lost(self.old, self.ni, self.nr)
@@ -201,12 +203,13 @@ class ChildTask:
         self, offered: SaPayload, tsi: tuple[Selector, ...], tsr: tuple[Selector, ...]
     ) -> tuple[ChildPolicy, Choice[EspSuite]]:
         """The child whose selectors take all that was asked for, else the first that takes a part (section 2.9)."""
-        policies = self.sa.policy.children
+        virtual.expect(self.sa, first=self.first)
+        policies = virtual.children(self.sa)
         if self.old is not None:
             policies = tuple(child for child in policies if child.name == self.old.name)
         fitting = [child for child in policies if narrow(tsi, child.remote) and narrow(tsr, child.local)]
         if not fitting:
-            raise PeerFault(NotifyType.TS_UNACCEPTABLE, _no_selectors(self.sa, tsi, tsr))
+            raise virtual.missing(self.sa) or PeerFault(NotifyType.TS_UNACCEPTABLE, _no_selectors(self.sa, tsi, tsr))
         if self.old is not None:
             rekey_child.check_selectors(self.old, narrow(tsr, fitting[0].local), narrow(tsi, fitting[0].remote))
         fitting.sort(key=lambda child: not _takes(child, tsi[:1], tsr[:1]))  # the packet that asked
@@ -228,7 +231,7 @@ class ChildTask:
         return spi
 
     def _policy(self) -> ChildPolicy:
-        found = next((child for child in self.sa.policy.children if child.name == self.name), None)
+        found = next((child for child in virtual.children(self.sa) if child.name == self.name), None)
         if found is None:
             raise FynxError(f"the child {self.name} is no longer configured")
         return found
@@ -255,7 +258,7 @@ def _no_selectors(sa: IkeSa, tsi: tuple[Selector, ...], tsr: tuple[Selector, ...
     asked = f"{' '.join(map(show, tsi)) or 'nothing'} to {' '.join(map(show, tsr)) or 'nothing'}"
     ours = "; ".join(
         f"{child.name}: {' '.join(map(show, child.remote))} to {' '.join(map(show, child.local))}"
-        for child in sa.policy.children
+        for child in virtual.children(sa)
     )
     return f"the peer asks for {asked}; we allow {ours or 'no child'}"
 
@@ -266,6 +269,8 @@ def _by_peer(error: NotifyPayload, policy: ChildPolicy) -> PeerFault:
     words: dict[int, str] = {
         NotifyType.TS_UNACCEPTABLE: f"the peer accepts none of our traffic selectors: {offered}",
         NotifyType.NO_PROPOSAL_CHOSEN: "the peer accepts none of the ESP proposals that we offer",
+        NotifyType.INTERNAL_ADDRESS_FAILURE: "the peer has no address for us",
+        NotifyType.FAILED_CP_REQUIRED: "the peer wants us to ask for an address",
     }
     return PeerFault(error.type, words.get(error.type, f"the peer refused the child: {name}"), error.data)
 
@@ -273,4 +278,6 @@ def _by_peer(error: NotifyPayload, policy: ChildPolicy) -> PeerFault:
 _REMEDIES: dict[int, str] = {
     NotifyType.TS_UNACCEPTABLE: "compare `local:` and `remote:` of the child with the peer's selectors",
     NotifyType.NO_PROPOSAL_CHOSEN: "compare `esp:` of the child with the peer's proposals",
+    NotifyType.INTERNAL_ADDRESS_FAILURE: "make the gateway's pool larger",
+    NotifyType.FAILED_CP_REQUIRED: "write `request: [ipv4]` at the client and `local: [dynamic]` in its child",
 }

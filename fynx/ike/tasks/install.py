@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildUp
+from fynx.ike import virtual
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import LogKeys
 from fynx.ike.keymat import derive_child
@@ -75,6 +76,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         remote_ts=agreed.remote,
         window=policy.window,
         outbound=agreed.outbound,
+        virtual=virtual.own_addresses(sa, agreed.local),
     )
     yield InstallChild(spec)
     sa.reserved.pop(agreed.spi_in, None)

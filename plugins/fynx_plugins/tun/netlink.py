@@ -27,6 +27,7 @@ INVERT = 0x2
 """FIB_RULE_INVERT: the rule is for what does not carry the mark."""
 RULE_TABLE, RULE_BYPASS, SPREAD = 15000, 5000, 10000
 """Priorities of our rules: after the local table (0), before the main one (32766); bypasses first, one per host."""
+IFA_F_NODAD = 0x02
 WAIT_S = 10.0
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -58,6 +59,16 @@ class Netlink:
         found: list[tuple[int, str]] = self._call(lambda ip: [_address(message) for message in ip.get_addr()])
         all_of_them = [ipaddress.ip_address(text) for _scope, text in sorted(found, key=lambda x: x[0]) if text]
         return tuple(each for each in all_of_them if not each.is_loopback and not each.is_link_local)
+
+    def add_address(self, device: int, address: Address) -> None:
+        """An address of its own on the device; usable at once, as nobody else can have it there."""
+        flags = {"flags": IFA_F_NODAD} if address.version == 6 else {}
+        fields = {"index": device, "address": str(address), "prefixlen": address.max_prefixlen, **flags}
+        self._tolerant(lambda ip: ip.addr("add", **fields), errno.EEXIST)
+
+    def drop_address(self, device: int, address: Address) -> None:
+        fields = {"index": device, "address": str(address), "prefixlen": address.max_prefixlen}
+        self._tolerant(lambda ip: ip.addr("del", **fields), errno.EADDRNOTAVAIL, errno.ENODEV)
 
     def add_route(self, place: Place, route: Route) -> None:
         self._tolerant(lambda ip: ip.route("add", **_route(place, route)), errno.EEXIST)

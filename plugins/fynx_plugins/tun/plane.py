@@ -23,6 +23,7 @@ from fynx_plugins.tun.device import open_tun, quieten
 from fynx_plugins.tun.netlink import Netlink, Place
 from fynx_plugins.tun.plan import Pair, Route, Rule, Wanted, guarded, routes, rules
 from fynx_plugins.tun.prefixes import Network, networks
+from fynx_plugins.tun.virtual import VirtualAddresses
 
 log = logging.getLogger("fynx.plane.tun")
 
@@ -45,6 +46,7 @@ class TunPlane(EnginePlane):
         self._expected: frozenset[str] = frozenset()
         self._pairs: Counter[Pair] = Counter()
         self._outer: dict[int, str] = {}
+        self._virtual = VirtualAddresses(netlink, self._place.device)
         self._fences = 0
         self._fence_thread = ThreadPoolExecutor(1, thread_name_prefix="fynx-nft")
         self._fence_text = ""
@@ -92,6 +94,7 @@ class TunPlane(EnginePlane):
         known = child.path.remote in self._outer.values()
         self._outer[child.handle] = child.path.remote
         try:
+            self._virtual.add(child.handle, child.virtual)
             if self._tell_addresses() or fresh or not known:
                 self._refresh()
         except OSError as error:
@@ -112,6 +115,8 @@ class TunPlane(EnginePlane):
         if self._unprotect(handle):
             self._refresh()
             self._fence()
+        if self._virtual.drop(handle):
+            self._tell_addresses()
 
     def _protect(self, key: object, pair: Pair) -> bool:
         """True when nothing protected these prefixes until now."""

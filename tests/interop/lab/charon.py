@@ -148,6 +148,10 @@ class Charon:
         self._ask("load-shared", {"id": plan.name, "type": "IKE", "data": plan.secret, "owners": owners})
         self._ask("load-conn", {plan.name: connection})
 
+    def load_pool(self, name: str, addresses: str, **attributes: object) -> None:
+        """A pool that connections name in ``pools``; ``attributes`` such as ``dns=["10.0.0.53"]``."""
+        self._ask("load-pool", {name: {"addrs": addresses, **attributes}})
+
     def _child(self, child: Child) -> dict[str, object]:
         side = self.host.side
         return {
