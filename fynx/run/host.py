@@ -35,7 +35,7 @@ from fynx.run.notes import adopted, names
 from fynx.run.plan import as_json
 from fynx.run.policy import at_start, host_policy, starting
 from fynx.run.reload import Prepared, alike, follow, outside, prepare
-from fynx.run.resolve import Resolver, resolve_all, source_among
+from fynx.run.resolve import Resolver, path_among, resolve_all
 from fynx.run.services import serve
 from fynx.run.status import status
 from fynx.run.token_secret import crash_secret, forget
@@ -50,7 +50,6 @@ GOODBYE_S = 2.0
 UP_S = 60.0
 DOWN_S = 5.0
 QUEUE = 1000
-IKE_PORT, NAT_PORT = 500, 4500
 
 
 class Host:
@@ -338,16 +337,8 @@ class Host:
         """The path of a first message, or None when the system has no route there."""
         if self.port is None:
             return None
-        ports = [path.local_port for path in self.port.local]
-        plain = IKE_PORT in ports and peer.remote.port in (None, IKE_PORT)
-        local_port = IKE_PORT if plain else ports[-1]
-        remote_port = IKE_PORT if plain else (peer.remote.port or NAT_PORT)
-        if peer.remote.port == IKE_PORT and not plain:
-            remote_port = NAT_PORT
         mark = self.plane.mark if isinstance(self.plane, RoutedPlane) else 0
-        local = peer.local.address or source_among(self.port.local, address, remote_port, mark)
-        fits = local and (":" in local) == (":" in address)
-        return Path(local, local_port, address, remote_port) if fits else None
+        return path_among(self.port.local, peer, address, mark)
 
     def children_up(self, peer: str) -> frozenset[str] | None:
         sas = [sa for sa in self._sas(peer) if sa.established]

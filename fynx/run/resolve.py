@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fynx.config.model import Config
+from fynx.config.model import Config, Peer
 from fynx.plugin.transport import Path
 from fynx.run.threads import Threads
 
+IKE_PORT, NAT_PORT = 500, 4500
 MOST = 16
 """Addresses taken from one answer."""
 WAIT_S = 10.0
@@ -96,6 +97,20 @@ def sort_out(addresses: Iterable[str]) -> Written:
         else:
             names.append(text)
     return Written(tuple(literals), tuple(names), tuple(networks), anyone)
+
+
+def path_among(listening: Sequence[Path], peer: Peer, remote: str, mark: int) -> Path | None:
+    """The path of a first message: from 500 to 500 where we have that port and the peer no other, else behind the
+    marker. None when the system has no route there."""
+    ports = [path.local_port for path in listening]
+    plain = IKE_PORT in ports and peer.remote.port in (None, IKE_PORT)
+    local_port = IKE_PORT if plain else ports[-1]
+    remote_port = IKE_PORT if plain else (peer.remote.port or NAT_PORT)
+    if peer.remote.port == IKE_PORT and not plain:
+        remote_port = NAT_PORT
+    local = peer.local.address or source_among(listening, remote, remote_port, mark)
+    fits = local and (":" in local) == (":" in remote)
+    return Path(local, local_port, remote, remote_port) if fits else None
 
 
 def source_among(listening: Iterable[Path], remote: str, port: int, mark: int) -> str:
