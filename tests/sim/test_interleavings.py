@@ -54,7 +54,7 @@ def test_the_same_with_real_algorithms(seed: int) -> None:
 
 def test_a_search_of_that_length_meets_every_crossing_and_a_seed_always_the_same() -> None:
     assert {operation for crossing in CROSSINGS for operation in crossing} == set(OPERATIONS)
-    assert ROUNDS * BLOCK > len(CROSSINGS)
+    assert len(CROSSINGS) < ROUNDS * BLOCK
     assert batch(7, 3) == batch(7, 3) == []
 
 
