@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fynx.ike.conversation import INIT
 from fynx.ike.sa import IkeSa
 from fynx.ike.tasks.auth_lifetime import NOTE
+from fynx.ike.tasks.childless import NOTE as CHILDLESS
 from fynx.ike.timers import Timer
 from fynx.wire.iana import ExchangeType
 
@@ -40,6 +41,11 @@ def start(endpoint: Endpoint, sa: IkeSa) -> None:
     if any(_current(one.replaces) is sa for one in endpoint.sas.values() if one.replaces is not None):
         return
     names = tuple(dict.fromkeys(child.name for child in sa.children.values() if child.current))
+    if (
+        not names and CHILDLESS not in sa.notes
+    ):  # it carries nothing, and the peer takes no new one that carries nothing
+        endpoint.timers.set((Timer.REAUTH, sa.serial), endpoint.now + RETRY_S)
+        return
     new = endpoint.new_initiator(sa.policy, sa.path, names)
     new.replaces = sa
     new.start(INIT)

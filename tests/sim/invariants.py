@@ -17,8 +17,7 @@ STANDING = (
 
 def violations(pair: Pair) -> list[str]:
     """Plain words for everything that is not as it should be; empty when all is well."""
-    found = [*_agreed(pair), *_own(pair.alice), *_own(pair.bob)]
-    return [*found, *_keys(pair.alice), *_keys(pair.bob)]
+    return [*_agreed(pair), *_own(pair.alice), *_own(pair.bob)]
 
 
 def quiet(pair: Pair) -> bool:
@@ -90,7 +89,7 @@ def _own(node: Node) -> list[str]:
     return found
 
 
-def _keys(node: Node) -> list[str]:
+def keys_reused(node: Node) -> list[str]:
     """No SPI was ever used with two keys, no key with two SPIs."""
     by_spi: dict[tuple[str, int], bytes] = {}
     by_key: dict[bytes, tuple[str, int]] = {}
