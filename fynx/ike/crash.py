@@ -47,7 +47,7 @@ def proof(endpoint: Endpoint, header: Header) -> tuple[NotifyPayload, ...]:
     The lookup of messages goes by the Initiator flag, which anybody can turn: here both SPIs count, in either role.
     """
     secret = endpoint.policy.crash_secret
-    if not secret or header.next_payload not in PROTECTED or endpoint.lives(header.spi_i, header.spi_r):
+    if not secret or header.next_payload not in PROTECTED or endpoint.lives(header):
         return ()
     return (as_notify(secret, header.spi_i, header.spi_r),)
 

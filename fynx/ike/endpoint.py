@@ -22,7 +22,6 @@ from fynx.ike.epitaphs import Epitaphs
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
-from fynx.ike.reconfigure import reconfigure
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import snapshot
 from fynx.ike.states import IkeState
@@ -123,18 +122,13 @@ class Endpoint:
         self.now = now
         lifetimes.used(self, handle, packets, octets)
 
-    def reconfigure(self, now: float, policy: HostPolicy) -> None:
-        """Another policy from now on: unchanged SAs are not touched; see ``ike.changes`` for the others."""
-        reconfigure(self, now, policy)
-
     def resolved(self, peer: str, remote: tuple[Network, ...]) -> None:
         """The addresses that a peer's DNS name has now."""
         self.peers.resolved(peer, remote)
 
-    def lives(self, spi_i: bytes, spi_r: bytes) -> bool:
-        """Whether an IKE SA with these SPIs exists here, in whichever role."""
-        ours, theirs = self._initiators.get(spi_i), self._responders.get(spi_r)
-        return (ours is not None and ours.spi_r == spi_r) or (theirs is not None and theirs.spi_i == spi_i)
+    def lives(self, header: Header) -> bool:
+        """Whether an IKE SA with these SPIs exists here, whatever the Initiator flag says."""
+        return any(self._find(replace(header, initiator=flag)) is not None for flag in (True, False))
 
     def snapshot(self) -> tuple[IkeSnapshot, ...]:
         return tuple(snapshot(sa) for sa in self.sas.values())
@@ -342,8 +336,7 @@ class Endpoint:
             return
         if header.exchange != INIT and not outer_payloads(header, data):
             raise Dropped(Drop.NOT_PROTECTED, "an empty message in clear")
-        upkeep.hint(self, sa, header, data)
-        if sa.serial not in self.sas:  # the peer proved that it lost the SA
+        if upkeep.hint(self, sa, header, data):
             return
         if header.exchange == INIT:
             sa.path = replace(sa.path, local=sa.path.local or path.local)
