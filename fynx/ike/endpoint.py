@@ -22,7 +22,6 @@ from fynx.ike.epitaphs import Epitaphs
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
-from fynx.ike.reconfigure import reconfigure
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import snapshot
 from fynx.ike.spis import Spis
@@ -121,10 +120,6 @@ class Endpoint:
         """What a child has carried so far, for its limits of use; called every few seconds."""
         self.now = now
         lifetimes.used(self, handle, packets, octets)
-
-    def reconfigure(self, now: float, policy: HostPolicy) -> None:
-        """Another policy from now on: unchanged SAs are not touched; see ``ike.changes`` for the others."""
-        reconfigure(self, now, policy)
 
     def resolved(self, peer: str, remote: tuple[Network, ...]) -> None:
         """The addresses that a peer's DNS name has now."""
@@ -334,8 +329,7 @@ class Endpoint:
             return
         if header.exchange != INIT and not outer_payloads(header, data):
             raise Dropped(Drop.NOT_PROTECTED, "an empty message in clear")
-        upkeep.hint(self, sa, header, data)
-        if sa.serial not in self.sas:  # the peer proved that it lost the SA
+        if upkeep.hint(self, sa, header, data):
             return
         if header.exchange == INIT:
             sa.path = replace(sa.path, local=sa.path.local or path.local)

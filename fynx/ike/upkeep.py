@@ -297,22 +297,23 @@ def _liveness(endpoint: Endpoint, sa: IkeSa) -> None:
     endpoint.timers.set((Timer.LIVENESS, sa.serial), due if due > endpoint.now else endpoint.now + interval)
 
 
-def hint(endpoint: Endpoint, sa: IkeSa, header: Header, data: bytes) -> None:
+def hint(endpoint: Endpoint, sa: IkeSa, header: Header, data: bytes) -> bool:
     """An unprotected error on an established SA proves nothing; at most it asks for a liveness check (section
-    2.21.4)."""
+    2.21.4). True when it came with the token of the peer: then the SA is gone."""
     if not sa.established:
-        return
+        return False
     notifies = [one for one in outer_payloads(header, data) if isinstance(one, NotifyPayload)]
     if crash.detected(endpoint, sa, notifies):
-        return
+        return True
     errors = [one for one in notifies if one.is_error]
     if not errors or (sa.hinted_at is not None and endpoint.now - sa.hinted_at < HINT_EVERY_S):
-        return
+        return False
     sa.hinted_at = endpoint.now
     endpoint.count(f"hint_{name_of(NotifyType, errors[0].type).lower()}")
     if sa.exchange is None:
         sa.start(ExchangeType.INFORMATIONAL, liveness=True)
         endpoint.pump(sa)
+    return False
 
 
 # Paths.

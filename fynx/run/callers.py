@@ -102,7 +102,8 @@ class Caller:
 
     def forget(self) -> None:
         """No further attempts; those who wait hear so."""
-        self.wanted.clear()
+        for each in (self.wanted, self.trapped, self.packets):
+            each.clear()
         self._cancel()
         self.calling = False
         self._fail(HostError(f"{self.name}: taken down"))

@@ -33,6 +33,7 @@ from fynx.ike.effects import (
 )
 from fynx.ike.endpoint import Endpoint
 from fynx.ike.policy import HostPolicy
+from fynx.ike.reconfigure import reconfigure
 from fynx.plugin.auth import Secret
 from fynx.plugin.dataplane import Acquire, ChildKeys, ChildSpec, Expire, IkeArrived, PathSeen, Plane, UnknownSpi, Upcall
 from fynx.plugin.keylog import KeyRecord
@@ -129,7 +130,7 @@ class Driver:
 
     def reconfigure(self, policy: HostPolicy) -> None:
         """Another policy from now on; see ``fynx.ike.reconfigure``."""
-        self._guarded(lambda: self.endpoint.reconfigure(self.now, policy))
+        self._guarded(lambda: reconfigure(self.endpoint, self.now, policy))
 
     def _upcall(self, upcall: Upcall) -> None:
         match upcall:

@@ -26,6 +26,7 @@ from fynx.ike.effects import (
 from fynx.ike.endpoint import Endpoint
 from fynx.ike.policy import HostPolicy
 from fynx.ike.pools import Pools
+from fynx.ike.reconfigure import reconfigure
 from fynx.plugin.auth import AuthMethods, AuthorizeRequest
 from fynx.plugin.crypto import Algorithms
 from fynx.plugin.dataplane import PathSeen
@@ -124,7 +125,7 @@ class Node:
         self.pump()
 
     def reconfigure(self, policy: HostPolicy) -> None:
-        self.endpoint.reconfigure(self.clock.now, policy)
+        reconfigure(self.endpoint, self.clock.now, policy)
         self.pump()
 
     def used(self, handle: int) -> None:
