@@ -109,6 +109,7 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     for spi in list(sa.reserved):
         sa.release(spi)
     virtual.let_go(sa)
+    endpoint.epitaphs.keep(endpoint.now, sa)
     endpoint.timers.cancel_all(sa.serial)
     endpoint.conversation.fragments.forget(sa.serial)
     key = sa.init.half_open
