@@ -82,6 +82,8 @@ class Host:
     """Child SAs at most on one IKE SA."""
     pools: Annotated[Mapping[str, Pool], Names()] = field(default_factory=dict)
     """Addresses to lease, by name; leases are kept in ``store`` where there is one."""
+    resolv_conf: str | None = None
+    """File in which the DNS servers stand that peers tell us, while a tunnel is up; none: nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)
