@@ -84,6 +84,8 @@ class Host:
     """Give peers a token by which they learn at once that this host lost its state (RFC 6290)."""
     pools: Annotated[Mapping[str, Pool], Names()] = field(default_factory=dict)
     """Addresses to lease, by name; leases are kept in ``store`` where there is one."""
+    resolv_conf: str | None = None
+    """File in which the DNS servers stand that peers tell us, while a tunnel is up; none: nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from fynx.run.failures import HostError, from_os
 from fynx.run.files import RunFiles
 from fynx.run.guards import Guards
 from fynx.run.leases import Leases, store_of
+from fynx.run.nameservers import keep_name_servers
 from fynx.run.notes import adopted, names
 from fynx.run.plan import as_json
 from fynx.run.policy import at_start, host_policy, starting
@@ -134,6 +135,7 @@ class Host:
             self._control = ControlServer(self._files.socket, self)
             await self._control.open()
         self._services = [loop.create_task(serve(service, self)) for service in self.registry.services]
+        self._services.append(loop.create_task(keep_name_servers(self, self.config.host.resolv_conf)))
 
     async def _close(self, *, leave_open: bool) -> None:
         for task in self._services:
