@@ -6,16 +6,15 @@ Nothing raises out of ``datagram``: what is refused is counted by name and emitt
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Any
 
 from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused
-from fynx.ike import commands, lifetimes, reauth, replies, succession, upkeep
-from fynx.ike.admission import Admission, Peers
+from fynx.ike import commands, lifetimes, reauth, replies, succession, twins, upkeep
+from fynx.ike.admission import Admission, Peers, first_header
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
 from fynx.ike.epitaphs import Epitaphs
@@ -23,7 +22,7 @@ from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
 from fynx.ike.sa import IkeSa, Successor
-from fynx.ike.snapshot import snapshot
+from fynx.ike.snapshot import gauges, snapshot
 from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
 from fynx.ike.turns import Turns
@@ -38,7 +37,6 @@ from fynx.wire.message import parse_payloads
 from fynx.wire.payload import NotifyPayload, Payload
 
 SPI_LEN = 8
-Running = Generator[Any, Any, Any]
 
 
 class Endpoint:
@@ -135,12 +133,7 @@ class Endpoint:
 
     def counters(self) -> dict[str, int]:
         """Refusals by name, and the gauges of SAs."""
-        gauges = {
-            "ike_sa_active": sum(sa.established for sa in self.sas.values()),
-            "child_sa_active": len(self.handles),
-            "half_open": self.admission.half_open,
-        }
-        return {**self._counters, **gauges}
+        return {**self._counters, **gauges(self)}
 
     # What SAs and their tasks call (``sa.Services``).
 
@@ -167,6 +160,7 @@ class Endpoint:
         )
 
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
+        succession.dropped(self, sa)
         self._turns.forget(sa)
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
@@ -192,6 +186,12 @@ class Endpoint:
 
     def rekeyed(self, old: IkeSa, successor: Successor) -> None:
         succession.rekeyed(self, old, successor)
+
+    def not_rekeyed(self, old: IkeSa) -> bool:
+        return succession.not_rekeyed(self, old)
+
+    def chosen(self, new: IkeSa) -> None:
+        succession.chosen(self, new)
 
     def offered(self, old: IkeSa, new: IkeSa) -> None:
         succession.offered(self, old, new)
@@ -223,6 +223,10 @@ class Endpoint:
     def pump(self, sa: IkeSa) -> None:
         """Starts the exchange that waits, when the window is free and the SA may carry it (section 2.3)."""
         if sa.exchange is not None or sa.working or sa.deferred or not sa.queue or sa.serial not in self.sas:
+            return
+        while sa.queue and twins.moot(sa, *sa.queue[0]):
+            sa.queue.popleft()
+        if not sa.queue:
             return
         number, options = sa.queue[0]
         if not (number in (INIT, AUTH) or sa.established or "closing" in options):
@@ -274,12 +278,7 @@ class Endpoint:
         return sa
 
     def _first_message(self, header: Header, path: Path, data: bytes) -> None:
-        if not header.initiator:
-            raise Dropped(Drop.FLAGS, "an IKE_SA_INIT request without the Initiator flag")
-        if header.message_id != 0:
-            raise Dropped(Drop.MESSAGE_ID, f"IKE_SA_INIT with message id {header.message_id}")
-        if header.spi_r != NO_SPI:
-            raise Dropped(Drop.UNKNOWN_SPI, "a first message with a responder SPI")
+        first_header(header)
         if header.spi_i in self._initiators:
             raise Dropped(Drop.REFLECTION, "our own first message came back")
         key = HalfOpenKey.of(header.spi_i, path, data)

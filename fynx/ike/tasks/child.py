@@ -9,13 +9,14 @@ from typing import Any
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildRefused
+from fynx.ike import twins
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
 from fynx.ike.policy import ChildPolicy
 from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import from_wire, narrow, show, subset, to_wire, with_packet
-from fynx.ike.states import IkeState
+from fynx.ike.states import ChildState, IkeState
 from fynx.ike.tasks import rekey_child
 from fynx.ike.tasks.install import Agreed, Material, announce, install, newest
 from fynx.ike.tasks.kex import Kex, wanted_method
@@ -33,7 +34,8 @@ FATAL = (NotifyType.INVALID_SYNTAX, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD)
 class ChildTask:
     """Makes one Child SA. A refusal of the child leaves the IKE SA alone (section 2.21.2).
 
-    Options: ``child`` (its name), ``rekey`` (handle of the one to replace), ``ke`` (the method the peer asked for).
+    Options: ``child`` (its name), ``remake`` (although one of that name stands),
+    ``rekey`` (handle of the one to replace), ``ke`` (the method the peer asked for).
     """
 
     def __init__(self, sa: IkeSa, exchange: int, options: Mapping[str, object]) -> None:
@@ -53,6 +55,15 @@ class ChildTask:
         if out.response:
             out.add(*self.answer)
             return
+        try:
+            yield from self._request(out)
+        except FynxError:
+            self.sa.release(self.spi_in)
+            if self.old is not None and self.old.state is ChildState.REKEYING:
+                rekey_child.put_off(self.sa, self.old)
+            raise
+
+    def _request(self, out: Outgoing) -> Running:
         policy = self._policy()
         if self.old is not None:
             rekey_child.begin(self.old, out)
@@ -94,7 +105,7 @@ class ChildTask:
         refusal = first_error(message)
         if refusal is not None:
             method = wanted_method(refusal, self.offered, self.kex.method)
-            if method and "ke" not in self.options:
+            if method and "ke" not in self.options and (self.old is None or rekey_child.may_retry(self.sa, self.old)):
                 self.sa.release(self.spi_in)
                 self.sa.queue.appendleft((self.exchange, {**self.options, "ke": method}))
                 return
@@ -119,6 +130,7 @@ class ChildTask:
         child = newest(self.sa)
         if self.old is None:
             announce(self.sa, child)
+            twins.child(self.sa, child)
         else:
             rekey_child.finish(self.sa, self.old, child, lost=lost)
 
@@ -130,6 +142,8 @@ class ChildTask:
     # Responder.
 
     def _accept(self, message: Incoming) -> Running:
+        if not self.first:
+            self.sa.services.chosen(self.sa)
         offered = maybe(message, SaPayload)
         if offered is None and self.first:
             return  # childless (RFC 6023), or the rest of an exchange that another task fills
@@ -165,6 +179,7 @@ class ChildTask:
         child = newest(self.sa)
         if self.old is None:
             announce(self.sa, child)
+            twins.child(self.sa, child)
         else:
             rekey_child.replaced_by_peer(self.old, child, min(self.ni, self.nr))
         self.answer = [SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),))]
