@@ -13,6 +13,7 @@ from fynx.ike.natd import packed
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.plugin.crypto import Random
 from fynx.plugin.transport import Path
+from fynx.wire.header import Header
 from fynx.wire.iana import NotifyType
 from fynx.wire.payload import NoncePayload, NotifyPayload, Payload
 
@@ -69,6 +70,16 @@ class Peers:
         if not remote:
             return 0
         return max((network.prefixlen for network in remote if address in network), default=-1)
+
+
+def first_header(header: Header) -> None:
+    """Raises ``Dropped`` unless this is the header of an IKE_SA_INIT request (section 3.1)."""
+    if not header.initiator:
+        raise Dropped(Drop.FLAGS, "an IKE_SA_INIT request without the Initiator flag")
+    if header.message_id != 0:
+        raise Dropped(Drop.MESSAGE_ID, f"IKE_SA_INIT with message id {header.message_id}")
+    if header.spi_r != bytes(8):
+        raise Dropped(Drop.UNKNOWN_SPI, "a first message with a responder SPI")
 
 
 @dataclass(slots=True)

@@ -6,16 +6,15 @@ Nothing raises out of ``datagram``: what is refused is counted by name and emitt
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Any
 
 from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused
 from fynx.ike import commands, lifetimes, reauth, replies, succession, twins, upkeep
-from fynx.ike.admission import Admission, Peers
+from fynx.ike.admission import Admission, Peers, first_header
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
 from fynx.ike.epitaphs import Epitaphs
@@ -23,7 +22,7 @@ from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
 from fynx.ike.sa import IkeSa, Successor
-from fynx.ike.snapshot import snapshot
+from fynx.ike.snapshot import gauges, snapshot
 from fynx.ike.spis import Spis
 from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
@@ -37,8 +36,6 @@ from fynx.wire.header import HEADER_LEN, Header, parse_header
 from fynx.wire.iana import NotifyType
 from fynx.wire.message import parse_payloads
 from fynx.wire.payload import NotifyPayload, Payload
-
-Running = Generator[Any, Any, Any]
 
 
 class Endpoint:
@@ -130,12 +127,7 @@ class Endpoint:
 
     def counters(self) -> dict[str, int]:
         """Refusals by name, and the gauges of SAs."""
-        gauges = {
-            "ike_sa_active": sum(sa.established for sa in self.sas.values()),
-            "child_sa_active": len(self.handles),
-            "half_open": self.admission.half_open,
-        }
-        return {**self._counters, **gauges}
+        return {**self._counters, **gauges(self)}
 
     # What SAs and their tasks call (``sa.Services``).
 
@@ -267,12 +259,7 @@ class Endpoint:
             self.effect(Transmit(path, datagram))
 
     def _first_message(self, header: Header, path: Path, data: bytes) -> None:
-        if not header.initiator:
-            raise Dropped(Drop.FLAGS, "an IKE_SA_INIT request without the Initiator flag")
-        if header.message_id != 0:
-            raise Dropped(Drop.MESSAGE_ID, f"IKE_SA_INIT with message id {header.message_id}")
-        if header.spi_r != NO_SPI:
-            raise Dropped(Drop.UNKNOWN_SPI, "a first message with a responder SPI")
+        first_header(header)
         if self.spis.began(header.spi_i):
             raise Dropped(Drop.REFLECTION, "our own first message came back")
         key = HalfOpenKey.of(header.spi_i, path, data)

@@ -102,7 +102,7 @@ def _child(endpoint: Endpoint, sa: IkeSa, handle: int, change: ChildChange | Non
         return
     if change.outcome in (Outcome.DROP, Outcome.REMAKE):
         if change.outcome is Outcome.REMAKE:  # the new one first: what both carry is never without an SA
-            sa.start(ExchangeType.CREATE_CHILD_SA, child=child.name)
+            sa.start(ExchangeType.CREATE_CHILD_SA, child=child.name, remake=True)
         sa.start(ExchangeType.INFORMATIONAL, delete_child=handle)
         return
     if "lifetime" in change.changed:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import ChildSnapshot, IkeSnapshot
 from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import show
+
+if TYPE_CHECKING:
+    from fynx.ike.endpoint import Endpoint
+
+
+def gauges(endpoint: Endpoint) -> dict[str, int]:
+    """How many SAs there are now."""
+    return {
+        "ike_sa_active": sum(sa.established for sa in endpoint.sas.values()),
+        "child_sa_active": len(endpoint.handles),
+        "half_open": endpoint.admission.half_open,
+    }
 
 
 def snapshot(sa: IkeSa) -> IkeSnapshot:

@@ -87,6 +87,8 @@ def moot(sa: IkeSa, number: int, options: Mapping[str, object]) -> bool:
     handle = options.get("rekey", options.get("delete_child"))
     old = sa.children.get(handle) if isinstance(handle, int) else None
     if number == ExchangeType.CREATE_CHILD_SA and "child" in options:
+        if "remake" in options:
+            return False
         if "rekey" in options:
             return old is None or old.state is not ChildState.ACTIVE
         return sa.child_of(str(options["child"])) is not None

@@ -34,7 +34,8 @@ FATAL = (NotifyType.INVALID_SYNTAX, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD)
 class ChildTask:
     """Makes one Child SA. A refusal of the child leaves the IKE SA alone (section 2.21.2).
 
-    Options: ``child`` (its name), ``rekey`` (handle of the one to replace), ``ke`` (the method the peer asked for).
+    Options: ``child`` (its name), ``remake`` (although one of that name stands),
+    ``rekey`` (handle of the one to replace), ``ke`` (the method the peer asked for).
     """
 
     def __init__(self, sa: IkeSa, exchange: int, options: Mapping[str, object]) -> None:
