@@ -53,13 +53,13 @@ def test_on_dead_says_what_follows_when_a_peer_does_not_answer(on_dead: str, sta
             seen = listen(both.left)
             await die(both)
             if on_dead == "restart":
-                await soon(lambda: ups(seen))
+                await soon(lambda: ups(seen), 20.0)
                 return
             await asyncio.sleep(NEVER_S)
             assert not ups(seen)
             plane(both.left).send_inner([packet()])
             if on_dead == "trap":
-                await soon(lambda: ups(seen))
+                await soon(lambda: ups(seen), 20.0)
                 return
             await asyncio.sleep(NEVER_S)
             assert not ups(seen)
@@ -78,13 +78,13 @@ def test_on_close_says_what_follows_when_the_peer_deletes(on_close: str, *, whol
             await both.right.down("left", "" if whole else "net")
             await soon(lambda: any(isinstance(event, ChildDown) for event in seen))
             if on_close == "restart":
-                await soon(lambda: ups(seen))
+                await soon(lambda: ups(seen), 20.0)
                 return
             await asyncio.sleep(1.5)  # longer than the pause before a tunnel that is wanted is called again
             assert not ups(seen)
             plane(both.left).send_inner([packet()])
             if on_close == "trap":
-                await soon(lambda: ups(seen))
+                await soon(lambda: ups(seen), 20.0)
             else:
                 await asyncio.sleep(NEVER_S)
                 assert not ups(seen)
@@ -101,7 +101,7 @@ def test_a_responder_calls_back_with_on_dead_restart() -> None:
             both.right.command(CheckLiveness("left"))
             await soon(lambda: any(isinstance(event, PeerDead) for event in seen))
             both.network.passes = lambda _datagram: True
-            await soon(lambda: ups(seen))
+            await soon(lambda: ups(seen), 20.0)
 
     run(test)
 
@@ -136,7 +136,7 @@ def test_a_child_that_was_idle_goes_and_traffic_brings_it_back(monkeypatch: pyte
             await asyncio.sleep(1.5)
             assert not ups(seen)
             plane(both.left).send_inner([packet()])
-            await soon(lambda: ups(seen))
+            await soon(lambda: ups(seen), 20.0)
 
     run(test)
 
@@ -164,7 +164,7 @@ def test_a_host_that_comes_back_from_a_crash_is_known_at_once(tmp_path: Path) ->
         await again.start()
         seen = listen(left)
         left.command(CheckLiveness("right"))
-        await soon(lambda: ups(seen))
+        await soon(lambda: ups(seen), 20.0)
         assert [type(one) for one in seen if isinstance(one, CrashDetected | PeerDead | IkeDown)] == [
             CrashDetected,
             IkeDown,
