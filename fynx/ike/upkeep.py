@@ -66,6 +66,7 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
             lifetimes.watch_child(endpoint, sa, child)
         endpoint.handles[handle] = sa
     lifetimes.follow_up(endpoint, sa)
+    lifetimes.message_ids(endpoint, sa)
     reauth.follow_up(endpoint, sa)
     for sibling in endpoint.siblings(sa) if sa.established else ():
         endpoint.pump(sibling)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -270,7 +270,7 @@ TOUR = (lonely_handshakes, refused_proposal, hard_limits, expired_and_gone, sear
 
 
 @pytest.fixture(scope="module")
-def moves() -> Iterator[Moves]:
+def moves() -> Moves:
     """All that happened on the tour."""
     seen: Moves = set()
 
@@ -284,7 +284,7 @@ def moves() -> Iterator[Moves]:
         patch.setattr(child, "advance", noted)
         for part in TOUR:
             part()
-    yield seen
+    return seen
 
 
 @pytest.mark.parametrize("move", [*IKE_TRANSITIONS, *CHILD_TRANSITIONS], ids=lambda move: f"{move[0]}-{move[1]}")
