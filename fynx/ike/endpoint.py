@@ -18,6 +18,7 @@ from fynx.ike import commands, lifetimes, reauth, replies, succession, twins, up
 from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
+from fynx.ike.epitaphs import Epitaphs
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
@@ -53,6 +54,7 @@ class Endpoint:
         self.catalogue = Catalogue(extensions)
         self.conversation = Conversation(self.catalogue, partial(upkeep.verified, self))
         self.timers = Timers()
+        self.epitaphs = Epitaphs()
         self.sas: dict[int, IkeSa] = {}
         self.by_peer: dict[str, list[IkeSa]] = {}
         self.handles: dict[int, IkeSa] = {}
@@ -248,7 +250,7 @@ class Endpoint:
             return
         sa = self._find(header)
         if sa is None:
-            replies.unknown(self, header, path)
+            self._stranger(header, path, data)
         else:
             self._message(sa, header, path, data)
 
@@ -257,6 +259,16 @@ class Endpoint:
             self._response(sa, header, path, data)
         else:
             self._request(sa, header, path, data)
+
+    def _stranger(self, header: Header, path: Path, data: bytes) -> None:
+        """No SA: perhaps the repeated request of one that has just gone."""
+        last = None if header.response else self.epitaphs.find(self.now, header, data)
+        if last is None:
+            replies.unknown(self, header, path)
+            return
+        self.count("retransmitted_responses")
+        for datagram in last.datagrams:
+            self.effect(Transmit(path, datagram))
 
     def _find(self, header: Header) -> IkeSa | None:
         """By our own SPI: the flag says whether the sender made the first one (section 3.1)."""

@@ -112,6 +112,7 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
         remove_child(sa, child, reason, confirmed=confirmed, linger=linger)
     for spi in list(sa.reserved):
         sa.release(spi)
+    endpoint.epitaphs.keep(endpoint.now, sa)
     endpoint.timers.cancel_all(sa.serial)
     reauth.failed(endpoint, sa)
     endpoint.conversation.fragments.forget(sa.serial)
