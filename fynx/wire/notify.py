@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fynx.wire.fault import syntax
-from fynx.wire.iana import FIRST_STATUS, NotifyType, PayloadType, Protocol
+from fynx.wire.iana import FIRST_STATUS, PayloadType, Protocol
 
 _CHILD_PROTOCOLS = (Protocol.AH, Protocol.ESP)
 _CHILD_SPI = 4
@@ -38,8 +38,7 @@ def parse_notify(body: bytes) -> NotifyPayload:
     if len(body) < 4:
         raise syntax(f"a notification of {len(body)} octets")
     protocol, spi_size = body[0], body[1]
-    named = protocol in _CHILD_PROTOCOLS or body[2] << 8 | body[3] == NotifyType.REKEY_SA  # that is CHILD_SA_NOT_FOUND
-    if spi_size and (spi_size != _CHILD_SPI or not named):
+    if spi_size and (spi_size != _CHILD_SPI or protocol not in _CHILD_PROTOCOLS):
         raise syntax(f"a notification with an SPI of {spi_size} octets for protocol {protocol}")
     if len(body) < 4 + spi_size:
         raise syntax("a notification shorter than its SPI")

@@ -130,14 +130,16 @@ def test_c8_a_ke_payload_that_nobody_negotiated_is_ignored(role: str) -> None:
     ("spi", "protocol", "echoed"),
     [
         (b"\xee\xee\xee\xee", Protocol.ESP, (Protocol.ESP, b"\xee\xee\xee\xee")),
-        (SPI, 0, (0, b"")),
+        (b"", 0, (0, b"")),
+        (b"", Protocol.ESP, (0, b"")),
         (SPI, Protocol.AH, (0, b"")),
-        (SPI, 200, (0, b"")),
+        (b"", 200, (0, b"")),
     ],
 )
 def test_c10_a_rekey_of_what_is_not_there_is_child_sa_not_found(
     role: str, spi: bytes, protocol: int, echoed: tuple[int, bytes]
 ) -> None:
+    """An SPI for another protocol than AH and ESP is no notification at all (K27)."""
     bench = Bench(role)
     script = bench.established()
     answer = script.request(CREATE, [rekey_sa(spi, protocol), *request(script)[1:]])
