@@ -184,7 +184,7 @@ class IkeSa:
     refused: int = 0
     """Rekeys of this SA that the peer put off, one after the other."""
     quota: Bucket = field(default_factory=_quota)
-    """What the peer may ask of CREATE_CHILD_SA in a short time (RFC 8019 section 5)."""
+    """What the peer may ask of CREATE_CHILD_SA in a short time."""
     working: bool = False
     """A message of this SA, ours or the peer's, is between its steps: others wait their turn."""
     deferred: deque[tuple[Header, Path, bytes]] = field(default_factory=deque)
