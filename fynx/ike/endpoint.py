@@ -215,12 +215,8 @@ class Endpoint:
         """Starts the exchange that waits, when the window is free and the SA may carry it (section 2.3)."""
         if sa.exchange is not None or sa.working or sa.deferred or not sa.queue or sa.serial not in self.sas:
             return
-        while sa.queue and twins.moot(sa, *sa.queue[0]):
-            sa.queue.popleft()
-        if not sa.queue:
-            return
-        number, options = sa.queue[0]
-        if not (number in (INIT, AUTH) or sa.established or "closing" in options):
+        number, options = twins.first(sa)
+        if not number or not (number in (INIT, AUTH) or sa.established or "closing" in options):
             return
         sa.queue.popleft()
         self._turns.start(sa, self.conversation.open(sa, number, dict(options)), partial(self._opened, sa))
@@ -238,7 +234,7 @@ class Endpoint:
             return
         sa = self.spis.find(header)
         if sa is None:
-            self._stranger(header, path, data)
+            replies.stranger(self, header, path, data)
         else:
             self._message(sa, header, path, data)
 
@@ -247,16 +243,6 @@ class Endpoint:
             self._response(sa, header, path, data)
         else:
             self._request(sa, header, path, data)
-
-    def _stranger(self, header: Header, path: Path, data: bytes) -> None:
-        """No SA: perhaps the repeated request of one that has just gone."""
-        last = None if header.response else self.epitaphs.find(self.now, header, data)
-        if last is None:
-            replies.unknown(self, header, path)
-            return
-        self.count("retransmitted_responses")
-        for datagram in last.datagrams:
-            self.effect(Transmit(path, datagram))
 
     def _first_message(self, header: Header, path: Path, data: bytes) -> None:
         first_header(header)

@@ -22,6 +22,8 @@ LINGER_S = 5.0
 """How long a replaced Child SA still receives: what was in flight when it was deleted arrives in this time."""
 RETRY_S = 5.0
 """Longest pause before a rekey that the peer put off is tried again; the pause is random (section 2.25)."""
+IDS_SOFT, IDS_HARD = 0xF000_0000, 0xFFFF_FF00
+"""Message ids from which an IKE SA is replaced, and from which it ends."""
 
 
 def watch_child(endpoint: Endpoint, sa: IkeSa, child: ChildSa) -> None:
@@ -61,6 +63,20 @@ def rekey_ike(endpoint: Endpoint, sa: IkeSa) -> None:
         return
     sa.start(ExchangeType.CREATE_CHILD_SA, rekey_ike=True)
     endpoint.pump(sa)
+
+
+def message_ids(endpoint: Endpoint, sa: IkeSa) -> None:
+    """Ids never wrap: a new IKE SA well before, and the end of this one when there is none in time (section 2.2)."""
+    used = max(sa.window.next_request, sa.window.expected)
+    if used < IDS_SOFT or not sa.established or sa.successor is not None:
+        return
+    if used >= IDS_HARD:
+        sa.queue.clear()
+        sa.start(ExchangeType.INFORMATIONAL, delete="its message ids are used up")
+        return
+    when = endpoint.timers.deadline((Timer.IKE_SOFT, sa.serial))
+    if when is None or when > endpoint.now + RETRY_S:
+        again_soon(endpoint, (Timer.IKE_SOFT, sa.serial))
 
 
 def again_soon(endpoint: Endpoint, timer: tuple[Timer, int]) -> None:

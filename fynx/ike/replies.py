@@ -32,6 +32,17 @@ def unknown(endpoint: Endpoint, header: Header, path: Path) -> None:
     raise Dropped(Drop.UNKNOWN_SPI, "no such IKE SA")
 
 
+def stranger(endpoint: Endpoint, header: Header, path: Path, data: bytes) -> None:
+    """No SA: perhaps the repeated request of one that has just gone."""
+    last = None if header.response else endpoint.epitaphs.find(endpoint.now, header, data)
+    if last is None:
+        unknown(endpoint, header, path)
+        return
+    endpoint.count("retransmitted_responses")
+    for datagram in last.datagrams:
+        endpoint.effect(Transmit(path, datagram))
+
+
 def in_clear(endpoint: Endpoint, header: Header, path: Path, *notify: NotifyPayload) -> None:
     """One unprotected answer with the SPIs and the message id of what it answers, and never longer than that (with a
     token by 3 octets at most, and that only to what looks like a protected message)."""

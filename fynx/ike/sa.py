@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fynx.errors import StateError
 from fynx.events import Event, IkeStateChanged
+from fynx.ike.admission import Bucket
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import Effect, Emit, ReleaseSpi
 from fynx.ike.fitting import Fragmenting
@@ -131,6 +132,10 @@ class Failure:
     remedy: str = ""
 
 
+def _quota() -> Bucket:
+    return Bucket(rate=10.0, size=600.0, level=600.0)
+
+
 @dataclass(slots=True)
 class IkeSa:
     serial: int
@@ -186,6 +191,8 @@ class IkeSa:
     """The peer's rekey of this SA, answered while ours was under way, or instead of ours."""
     refused: int = 0
     """Rekeys of this SA that the peer put off, one after the other."""
+    quota: Bucket = field(default_factory=_quota)
+    """What the peer may ask of CREATE_CHILD_SA in a short time."""
     working: bool = False
     """A message of this SA, ours or the peer's, is between its steps: others wait their turn."""
     virtual: Virtual | None = None

@@ -108,5 +108,5 @@ def _establish(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
     new.local_id, new.remote_id, new.nat = old.local_id, old.remote_id, old.nat
     new.fragmenting = replace(old.fragmenting)
     new.established_at = new.heard_at = endpoint.now
-    new.notes = old.notes
+    new.notes, new.quota = old.notes, old.quota
     virtual.share(old, new)

@@ -82,6 +82,13 @@ def child(sa: IkeSa, new: ChildSa) -> None:
             return
 
 
+def first(sa: IkeSa) -> tuple[int, Mapping[str, object]]:
+    """The exchange that waits at the head of the queue, what is moot taken out; number 0 for none."""
+    while sa.queue and moot(sa, *sa.queue[0]):
+        sa.queue.popleft()
+    return sa.queue[0] if sa.queue else (0, {})
+
+
 def moot(sa: IkeSa, number: int, options: Mapping[str, object]) -> bool:
     """What waited for its turn may be done already, or be of no use any more."""
     handle = options.get("rekey", options.get("delete_child"))

@@ -67,6 +67,7 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
             recovery.watch(endpoint, sa, child)
         endpoint.handles[handle] = sa
     lifetimes.follow_up(endpoint, sa)
+    lifetimes.message_ids(endpoint, sa)
     reauth.follow_up(endpoint, sa)
     recovery.follow_hint(endpoint, sa)
     reconfigure.refresh(endpoint, sa)

@@ -194,6 +194,8 @@ class ChildTask:
         sa = self.sa
         if not self.first and (sa.state is not IkeState.ESTABLISHED or sa.successor is not None):
             raise PeerFault(NotifyType.TEMPORARY_FAILURE, "the IKE SA is being replaced")
+        if not self.first and not sa.quota.take(sa.services.now):
+            raise PeerFault(NotifyType.TEMPORARY_FAILURE, "the peer asks for too many SAs in a short time")
         rekey = notify(message, NotifyType.REKEY_SA)
         if rekey is not None:
             self.old = rekey_child.named(sa, rekey)

@@ -125,7 +125,7 @@ def carried_on(sa: IkeSa, old: ChildSa) -> bool:
 def refusal(message: Incoming, kind: int, data: bytes) -> NotifyPayload:
     """CHILD_SA_NOT_FOUND names the SPI that was asked for, when it was a sensible one (section 2.25)."""
     rekey = notify(message, NotifyType.REKEY_SA)
-    if kind == NotifyType.CHILD_SA_NOT_FOUND and rekey is not None and rekey.protocol == Protocol.ESP:
+    if kind == NotifyType.CHILD_SA_NOT_FOUND and rekey is not None and rekey.protocol == Protocol.ESP and rekey.spi:
         return NotifyPayload(kind, data, Protocol.ESP, rekey.spi)
     return NotifyPayload(kind, data)
 

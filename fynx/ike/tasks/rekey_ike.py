@@ -120,6 +120,8 @@ class RekeyIkeTask:
         sa = self.sa
         if _occupied(sa):
             raise PeerFault(NotifyType.TEMPORARY_FAILURE, "the IKE SA or one of its children is being changed")
+        if not sa.quota.take(sa.services.now):
+            raise PeerFault(NotifyType.TEMPORARY_FAILURE, "the peer asks for too many SAs in a short time")
         choice = choose_ike(offered.proposals, sa.policy.ike, sa.services.algorithms, spi_len=SPI_LEN)
         if isinstance(choice, Refusal):
             raise PeerFault(NotifyType.NO_PROPOSAL_CHOSEN, choice.reason)
