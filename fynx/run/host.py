@@ -95,18 +95,24 @@ class Host:
         self._stopping = True
         for caller in self._callers.values():
             caller.forget()
-        if graceful and self._driver is not None and self._guards is not None:
-            self._guards.closing.update((peer, "") for peer in self.config.peers)
-            self._driver.command(Terminate())
-            goodbye = asyncio.ensure_future(self._gone(lambda: not self.driver.endpoint.sas, GOODBYE_S))
-            hurried = asyncio.ensure_future(self._hurried.wait())
-            await asyncio.wait({goodbye, hurried}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (goodbye, hurried):
-                task.cancel()
-        await self._close(leave_open=leave_open)
+        try:
+            if graceful and self._driver is not None and self._guards is not None:
+                await self._goodbye(self._driver, self._guards)
+        finally:
+            await self._close(leave_open=leave_open)
 
-    def hurry(self) -> None:
-        """Ends the wait of a graceful stop that is under way."""
+    async def _goodbye(self, driver: Driver, guards: Guards) -> None:
+        guards.closing.update((peer, "") for peer in self.config.peers)
+        driver.command(Terminate())
+        goodbye = self._gone(lambda: not driver.endpoint.sas, GOODBYE_S)
+        waits = [asyncio.ensure_future(goodbye), asyncio.ensure_future(self._hurried.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+
+    def hurry(self) -> None:  # ends the wait of a graceful stop that is under way
         self._hurried.set()
 
     async def _open(self) -> None:
@@ -235,6 +241,10 @@ class Host:
         if leave_open and guards is not None:
             guards.open(peer, child)
         return guards is not None and guards.is_open(peer, child)
+
+    def give_up(self, peer: str) -> None:
+        """No further attempts of our own; what stands stays."""
+        self._caller(peer).forget()
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Calls back for every event, on the loop's thread; returns what ends it."""
