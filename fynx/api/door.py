@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -11,13 +11,17 @@ from typing import Any, Generic, TypeVar
 from fynx.api.addresses import Address, split
 from fynx.api.client import IpsecClient
 from fynx.api.config import ClientConfig, ServerConfig, secret
+from fynx.api.runtime import raised
 from fynx.api.server import IpsecServer
+from fynx.api.streams import BATCH, Tap, as_batch
 from fynx.events import Event
-from fynx.faults import InvalidParameter
+from fynx.faults import InvalidParameter, InvalidState
 from fynx.plugin.auth import Secret
+from fynx.plugin.planes import PacketPlane
 from fynx.run.host import Host
 
 T = TypeVar("T")
+NO_PACKETS = "this gateway's data plane takes no packets from a program (host.plane: {inproc: {}} does)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ class Gateway:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._tap = Tap(host.plane) if isinstance(host.plane, PacketPlane) else None
 
     def status(self) -> dict[str, object]:
         """Schema ``fynx.status/1``."""
@@ -106,7 +111,26 @@ class Gateway:
     async def down(self, peer: str) -> None:
         await self.host.down(peer)
 
+    def send_batch(self, packets: Sequence[bytes]) -> None:
+        """With the plane ``inproc``: packets into whichever tunnels cover them. Raises ``InvalidState`` otherwise."""
+        if not isinstance(self.host.plane, PacketPlane):
+            raise InvalidState(NO_PACKETS)
+        self.host.plane.send_inner(as_batch(packets))
+
+    async def recv_packet(self) -> bytes:
+        return await self._packets().one()
+
+    async def recv_batch(self, limit: int = BATCH) -> list[bytes]:
+        return await self._packets().some(limit)
+
+    def _packets(self) -> Tap:
+        if self._tap is None:
+            raise InvalidState(NO_PACKETS)
+        return self._tap
+
     async def shutdown(self) -> None:
+        if self._tap is not None:
+            self._tap.close(raised(InvalidState, "the gateway is shut down"))
         await self.host.stop()
 
 

@@ -44,9 +44,7 @@ GOODBYE_S = 2.0
 """How long a graceful stop waits for the peers to confirm (bad-inputs L15: all over in less than 3 s)."""
 FIRST_LOOK_S = 3.0
 """How long the start waits for name servers: until then nothing is guarded."""
-UP_S = 60.0
-DOWN_S = 5.0
-QUEUE = 1000
+UP_S, DOWN_S, QUEUE = 60.0, 5.0, 1000
 IKE_PORT, NAT_PORT = 500, 4500
 
 
@@ -112,7 +110,8 @@ class Host:
             for task in waits:
                 task.cancel()
 
-    def hurry(self) -> None:  # ends the wait of a graceful stop that is under way
+    def hurry(self) -> None:
+        """Ends the wait of a graceful stop that is under way."""
         self._hurried.set()
 
     async def _open(self) -> None:
@@ -243,8 +242,7 @@ class Host:
         return guards is not None and guards.is_open(peer, child)
 
     def give_up(self, peer: str) -> None:
-        """No further attempts of our own; what stands stays."""
-        self._caller(peer).forget()
+        self._caller(peer).forget()  # no further attempts of our own; what stands stays
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Calls back for every event, on the loop's thread; returns what ends it."""

@@ -118,7 +118,6 @@ async def _join(
     made = IpsecClient(config, place=Place(str(FIRST_CLIENT + len(clients)), network=network))
     clients.append(made)
     await made.connect(SERVER_AT)
-    while True:
-        _, session = await server.accept()
-        if not session.closed:
-            return made, session
+    await server.accept()
+    mine = next(each for each in reversed(server.sessions) if each.peer_id == config.local_id)
+    return made, mine
