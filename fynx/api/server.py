@@ -118,6 +118,8 @@ class IpsecServer(Observed):
 
     def forget(self, session: IpsecSession, reason: str) -> None:
         """Ends a session here, without a word to its client."""
+        while self._take():
+            pass  # what it had sent before is still its
         sa = session.ike
         self._sessions.pop((sa.spi_i.hex(), sa.spi_r.hex()), None)
         for address in [address for address, owner in self._routes.items() if owner is session]:
@@ -152,8 +154,9 @@ class IpsecServer(Observed):
             return
         key = (sa.spi_i.hex(), sa.spi_r.hex())
         if key not in self._sessions:
-            session = self._sessions[key] = IpsecSession(self, runtime, sa)
-            self._arrivals.put(session)
+            self._sessions[key] = IpsecSession(self, runtime, sa)
+            self._arrivals.put(self._sessions[key])
+        self._sessions[key].learn()
 
     def _ike(self, peer: str, spi_i: str) -> IkeSa | None:
         if self._runtime is None:
@@ -163,22 +166,26 @@ class IpsecServer(Observed):
         )
 
     def _readable(self) -> None:
+        self._take()
+
+    def _take(self) -> int:
         """A batch from the plane to the sessions, by inner source: the plane lets each client use only its own."""
         if self._runtime is None:
-            return
-        routes = self._routes
-        for packet in self._runtime.plane.recv_inner(BATCH):
+            return 0
+        routes, packets = self._routes, self._runtime.plane.recv_inner(BATCH)
+        for packet in packets:
             address = source(packet)
             session = routes.get(address) or self._route(address)
             if session is None:
                 self.unclaimed += 1
             else:
                 session.arrived(packet)
+        return len(packets)
 
     def _route(self, address: bytes) -> IpsecSession | None:
         """The newest session that has this inner address."""
         for session in reversed(self._sessions.values()):
-            if within(address, session.addresses):
+            if within(address, session.known):
                 if len(self._routes) < BACKLOG:
                     self._routes[address] = session
                 return session

@@ -23,6 +23,7 @@ QUEUE = 8192
 """Packets kept for a session whose program does not take them; then the oldest go."""
 GOODBYE_S = 2.0
 V4 = 4
+LARGEST = 1024
 
 
 class IpsecSession:
@@ -33,6 +34,8 @@ class IpsecSession:
         self._server, self._runtime, self._ike = server, runtime, sa
         self._inbox: Mailbox[bytes] = Mailbox(QUEUE)
         self._down = ""
+        self.known: tuple[Selector, ...] = ()
+        """Inner addresses of all children so far: packets that came before the end find their session after it."""
 
     def __repr__(self) -> str:
         return f"IpsecSession({self.peer_id!r} at {self._ike.path.remote}, {self._down or 'up'})"
@@ -146,6 +149,10 @@ class IpsecSession:
     def moved(self, sa: IkeSa) -> None:
         """The IKE SA was replaced."""
         self._ike = sa
+
+    def learn(self) -> None:
+        """A child came up."""
+        self.known = tuple(dict.fromkeys((*self.addresses, *self.known)))[:LARGEST]
 
     @property
     def ike(self) -> IkeSa:
