@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fynx import faults
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 KEY = "a key for the examples, long enough to be good"
@@ -60,3 +62,20 @@ def test_client_and_server_as_two_programs() -> None:
             server.send_signal(signal.SIGINT)
         assert "goodbye" in server.communicate(timeout=10)[0]
         assert server.returncode == 0
+
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_each_block_of_the_page_of_the_library_runs(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "block.py"
+    path.write_text(BLOCKS[number])
+    with started(str(path)) as program:
+        said, _ = program.communicate(timeout=60)
+    assert program.returncode == 0, said
+
+
+def test_every_fault_stands_in_the_page_of_errors() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text()
+    assert not {kind.__name__ for kind in (*faults.VARIANTS, faults.NetworkTimeout) if f"`{kind.__name__}`" not in page}
