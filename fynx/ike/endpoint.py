@@ -14,10 +14,11 @@ from typing import Any
 
 from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused
-from fynx.ike import commands, lifetimes, reauth, replies, succession, upkeep
+from fynx.ike import commands, lifetimes, reauth, replies, succession, twins, upkeep
 from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
+from fynx.ike.epitaphs import Epitaphs
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
@@ -53,6 +54,7 @@ class Endpoint:
         self.catalogue = Catalogue(extensions)
         self.conversation = Conversation(self.catalogue, partial(upkeep.verified, self))
         self.timers = Timers()
+        self.epitaphs = Epitaphs()
         self.sas: dict[int, IkeSa] = {}
         self.by_peer: dict[str, list[IkeSa]] = {}
         self.handles: dict[int, IkeSa] = {}
@@ -161,6 +163,7 @@ class Endpoint:
         )
 
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
+        succession.dropped(self, sa)
         self._turns.forget(sa)
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
@@ -186,6 +189,12 @@ class Endpoint:
 
     def rekeyed(self, old: IkeSa, successor: Successor) -> None:
         succession.rekeyed(self, old, successor)
+
+    def not_rekeyed(self, old: IkeSa) -> bool:
+        return succession.not_rekeyed(self, old)
+
+    def chosen(self, new: IkeSa) -> None:
+        succession.chosen(self, new)
 
     def offered(self, old: IkeSa, new: IkeSa) -> None:
         succession.offered(self, old, new)
@@ -218,6 +227,10 @@ class Endpoint:
         """Starts the exchange that waits, when the window is free and the SA may carry it (section 2.3)."""
         if sa.exchange is not None or sa.working or sa.deferred or not sa.queue or sa.serial not in self.sas:
             return
+        while sa.queue and twins.moot(sa, *sa.queue[0]):
+            sa.queue.popleft()
+        if not sa.queue:
+            return
         number, options = sa.queue[0]
         if not (number in (INIT, AUTH) or sa.established or "closing" in options):
             return
@@ -237,7 +250,7 @@ class Endpoint:
             return
         sa = self._find(header)
         if sa is None:
-            replies.unknown(self, header, path)
+            self._stranger(header, path, data)
         else:
             self._message(sa, header, path, data)
 
@@ -246,6 +259,16 @@ class Endpoint:
             self._response(sa, header, path, data)
         else:
             self._request(sa, header, path, data)
+
+    def _stranger(self, header: Header, path: Path, data: bytes) -> None:
+        """No SA: perhaps the repeated request of one that has just gone."""
+        last = None if header.response else self.epitaphs.find(self.now, header, data)
+        if last is None:
+            replies.unknown(self, header, path)
+            return
+        self.count("retransmitted_responses")
+        for datagram in last.datagrams:
+            self.effect(Transmit(path, datagram))
 
     def _find(self, header: Header) -> IkeSa | None:
         """By our own SPI: the flag says whether the sender made the first one (section 3.1)."""

@@ -101,6 +101,13 @@ class Window:
         self._serving = None
 
     @property
+    def last_answered(self) -> tuple[bytes, Message] | None:
+        """Digest of the protected request answered last, and its response."""
+        return (
+            (self._last_digest, self._last_response) if self._last_response is not None and self._last_digest else None
+        )
+
+    @property
     def cached(self) -> Message:
         assert self._last_response is not None
         return self._last_response
