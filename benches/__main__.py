@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import benches.api as api
 import benches.esp as esp
 import benches.handshake as handshake
 from benches.result import Result
@@ -12,6 +13,7 @@ from benches.result import Result
 BENCHES: dict[str, tuple[str, Callable[[], Result]]] = {
     "handshake": ("IKE_SA_INIT and IKE_AUTH with PSK: per second, CPU of each, time of one", handshake.run),
     "esp": ("packets per second sealed by each provider, in batches, one per call, and in Python", esp.run),
+    "api": ("packets per second through the library: in batches, and one per call", api.run),
 }
 USAGE = 2
 

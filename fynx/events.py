@@ -136,6 +136,14 @@ class Retransmitted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PeerAlive(Event):
+    """The peer answered a liveness check (RFC 7296 section 2.4)."""
+
+    spi_i: str
+    spi_r: str
+
+
+@dataclass(frozen=True, slots=True)
 class PeerDead(Event):
     attempts: int
 

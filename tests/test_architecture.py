@@ -25,10 +25,14 @@ MAY_IMPORT = {
     "esp": {"plugin", "errors"},
     "sim": {"ike", *BASE},
     "run": {"ike", "kernel", "config", "esp", *BASE},
+    "faults": {"errors", "plugin"},
+    "recovery": {"errors", "faults"},
+    "metrics": {"events"},
+    "api": {"run", "ike", "kernel", "config", "faults", "metrics", *BASE},
     "demo": {"run", "kernel", "config", *BASE},
     "cli": {"run", "kernel", "config", "demo", *BASE},
-    "testing": {"sim", "ike", "kernel", *BASE},
-    "__init__": {"run", "config", *BASE},
+    "testing": {"api", "sim", "ike", "kernel", *BASE},
+    "__init__": {"api", "run", "config", *BASE},
     "__main__": {"cli"},
 }
 """Package of fynx -> packages of fynx that it may name."""
@@ -40,6 +44,7 @@ MAY_USE = {
     "esp": {"cffi", "_cffi_backend", "cryptography"},
     "cli": {"click", "rich", "yaml"},
     "demo": {"click", "rich", "vici"},
+    "testing": {"pytest"},
 }
 """Packages from outside the standard library, by the only packages of fynx that may name them."""
 

@@ -40,8 +40,8 @@ def perform(endpoint: Endpoint, command: Command) -> None:
         case TerminateChild():
             _terminate_child(endpoint, command)
         case CheckLiveness():
-            sa = _established(endpoint, command.peer)
-            if sa.exchange is None:
+            sa = _established(endpoint, command.peer, command.spi_i)
+            if not any("liveness" in options for _, options in sa.queue):
                 sa.start(ExchangeType.INFORMATIONAL, liveness=True)
                 endpoint.pump(sa)
         case StartExchange():
@@ -92,7 +92,7 @@ def _add_child(endpoint: Endpoint, sa: IkeSa, name: str, packet: Packet | None) 
 
 
 def _rekey(endpoint: Endpoint, command: Rekey) -> None:
-    sa = _established(endpoint, command.peer)
+    sa = _established(endpoint, command.peer, command.spi_i)
     if not command.child:
         lifetimes.rekey_ike(endpoint, sa)
         return
@@ -106,7 +106,7 @@ def _terminate(endpoint: Endpoint, command: Terminate) -> None:
     if command.peer:
         _policy(endpoint, command.peer)
     for sa in list(endpoint.sas.values()):
-        if command.peer not in ("", sa.peer):
+        if command.peer not in ("", sa.peer) or command.spi_i not in ("", sa.spi_i.hex()):
             continue
         if not sa.established:
             if sa.state is not IkeState.DELETING:
@@ -137,9 +137,10 @@ def _coming_up(endpoint: Endpoint, peer: str) -> IkeSa | None:
     )
 
 
-def _established(endpoint: Endpoint, peer: str) -> IkeSa:
+def _established(endpoint: Endpoint, peer: str, spi_i: str = "") -> IkeSa:
     _policy(endpoint, peer)
-    found = [sa for sa in endpoint.by_peer.get(peer, []) if sa.established]
+    standing = (sa for sa in endpoint.by_peer.get(peer, []) if sa.established)
+    found = [sa for sa in standing if spi_i in ("", sa.spi_i.hex())]
     if not found:
         raise StateError(f"peer {peer!r} is not up")
     return found[-1]

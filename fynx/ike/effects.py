@@ -117,6 +117,8 @@ class Rekey:
 
     peer: str
     child: str = ""
+    spi_i: str = ""
+    """Of the IKE SA that is meant, in hex, where a peer has several; the newest when empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ class Terminate:
     """DELETE the peer's IKE SAs (all peers when empty), then forget them."""
 
     peer: str = ""
+    spi_i: str = ""
+    """Only the IKE SA with this initiator's SPI, in hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,8 @@ class CheckLiveness:
     """An empty INFORMATIONAL now (RFC 7296 section 2.4)."""
 
     peer: str
+    spi_i: str = ""
+    """As in ``Rekey``."""
 
 
 @dataclass(frozen=True, slots=True)

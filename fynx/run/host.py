@@ -28,6 +28,7 @@ from fynx.run.callers import Caller
 from fynx.run.control import ControlServer
 from fynx.run.driver import Driver
 from fynx.run.failures import HostError, from_os
+from fynx.run.farewell import either
 from fynx.run.files import RunFiles
 from fynx.run.guards import Guards
 from fynx.run.leases import Leases, store_of
@@ -48,9 +49,7 @@ told = logging.getLogger("fynx.events")
 
 GOODBYE_S = 2.0
 """How long a graceful stop waits for the peers to confirm (bad-inputs L15: all over in less than 3 s)."""
-UP_S = 60.0
-DOWN_S = 5.0
-QUEUE = 1000
+UP_S, DOWN_S, QUEUE = 60.0, 5.0, 1000
 
 
 class Host:
@@ -99,17 +98,18 @@ class Host:
         self._stopping = True
         for caller in self._callers.values():
             caller.forget()
-        if graceful and self._driver is not None and self._guards is not None:
-            self._guards.closing.update((peer, "") for peer in self.config.peers)
-            self._driver.command(Terminate())
-            goodbye = asyncio.ensure_future(self._gone(lambda: not self.driver.endpoint.sas, GOODBYE_S))
-            hurried = asyncio.ensure_future(self._hurried.wait())
-            await asyncio.wait({goodbye, hurried}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (goodbye, hurried):
-                task.cancel()
-        if self._driver is not None and not self._driver.endpoint.sas:
-            forget(self._files)
-        await self._close(leave_open=leave_open)
+        try:
+            if graceful and self._driver is not None and self._guards is not None:
+                await self._goodbye(self._driver, self._guards)
+            if self._driver is not None and not self._driver.endpoint.sas:
+                forget(self._files)
+        finally:
+            await self._close(leave_open=leave_open)
+
+    async def _goodbye(self, driver: Driver, guards: Guards) -> None:
+        guards.closing.update((peer, "") for peer in self.config.peers)
+        driver.command(Terminate())
+        await either(self._gone(lambda: not driver.endpoint.sas, GOODBYE_S), self._hurried)
 
     def hurry(self) -> None:
         """Ends the wait of a graceful stop that is under way."""
@@ -267,6 +267,9 @@ class Host:
         self._expect()
         follow(self._callers, before, self.config, self, self._resolver)
         self.driver.reconfigure(prepared.policy)
+
+    def give_up(self, peer: str) -> None:
+        self._caller(peer).forget()  # no further attempts of our own; what stands stays
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Calls back for every event, on the loop's thread; returns what ends it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fynx.events import ChildDown, NotifyReceived
+from fynx.events import ChildDown, NotifyReceived, PeerAlive
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import every
 from fynx.ike.hints import invalid_spi
@@ -55,6 +55,8 @@ class DeleteTask:
         return None
 
     def _done(self) -> None:
+        if "liveness" in self.options:
+            self.sa.emit(PeerAlive(self.sa.peer, self.sa.spi_i.hex(), self.sa.spi_r.hex()))
         if "delete" in self.options:
             self.sa.closing = str(self.options["delete"])
         elif self.child is not None:

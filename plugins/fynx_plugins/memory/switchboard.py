@@ -98,6 +98,10 @@ class MemoryTransport:
 
     name = "memory"
 
+    def network(self, passes: Passes | None = None) -> Switchboard:
+        """A new switchboard, for a program that has this transport from the registry alone."""
+        return Switchboard(passes)
+
     async def open(self, section: object, deliver: Deliver) -> Port:
         config = section if isinstance(section, MemoryConfig) else MemoryConfig()
         if not isinstance(config.network, Switchboard):

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from benches import __main__ as program
-from benches import esp, handshake
+from benches import api, esp, handshake
 from benches.result import Result
 
 
 def test_without_a_name_the_benchmarks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["handshake", "esp"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["handshake", "esp", "api"]
 
 
 def test_an_unknown_benchmark_is_wrong_usage() -> None:
@@ -50,3 +50,14 @@ def test_a_ratio_is_the_median_over_the_rounds_and_not_of_the_medians() -> None:
     result = Result("x")
     result.ratio("a/b/c", [2.0, 30.0, 8.0], [1.0, 10.0, 2.0])
     assert result.ratios == {"a/b/c": 3.0}
+
+
+def test_the_library_is_measured_in_batches_and_packet_by_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "ROUND_S", 0.001)
+    monkeypatch.setattr(api, "SIZES", (64,))
+    result = api.run()
+    assert {row.case for row in result.rows} == {
+        f"{way}-64-{kind}" for way in ("send", "carry") for kind in ("batch", "one")
+    }
+    assert all(row.median > 0 for row in result.rows)
+    assert set(result.ratios) == {"send-64/fynx/one-per-call", "carry-64/fynx/one-per-call"}

@@ -1,0 +1,1 @@
+"""The library: clients, servers and sessions in one's own event loop, over the same parts as the daemon."""

@@ -1,0 +1,208 @@
+"""The 18 counters of a host: moved by its events and by the data plane; snapshots are immutable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+
+from fynx.events import (
+    ChildDown,
+    ChildRefused,
+    ChildRekeyed,
+    ChildUp,
+    Event,
+    HandshakeFailed,
+    HandshakeStarted,
+    IkeDown,
+    IkeRekeyed,
+    IkeUp,
+    PeerAlive,
+    PeerDead,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The counters at one moment. ``*_active`` are gauges, ``esp_bytes_*`` octets of inner packets."""
+
+    ike_handshakes_total: int = 0
+    ike_handshakes_completed: int = 0
+    ike_handshake_failures: int = 0
+    esp_packets_encrypted: int = 0
+    esp_bytes_encrypted: int = 0
+    esp_packets_decrypted: int = 0
+    esp_bytes_decrypted: int = 0
+    esp_replay_detected: int = 0
+    ike_sa_rekeyed: int = 0
+    child_sa_rekeyed: int = 0
+    dpd_checks_total: int = 0
+    dpd_timeout: int = 0
+    ike_sa_active: int = 0
+    child_sa_active: int = 0
+    ike_sa_deleted: int = 0
+    child_sa_deleted: int = 0
+    proposal_negotiation_failed: int = 0
+    authentication_failed: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+    @property
+    def handshake_success_rate(self) -> float:
+        """0.0 when there was none."""
+        return _ratio(self.ike_handshakes_completed, self.ike_handshakes_total, 0.0)
+
+    @property
+    def avg_encrypted_packet_size(self) -> float:
+        return _ratio(self.esp_bytes_encrypted, self.esp_packets_encrypted, 0.0)
+
+    @property
+    def avg_decrypted_packet_size(self) -> float:
+        return _ratio(self.esp_bytes_decrypted, self.esp_packets_decrypted, 0.0)
+
+    @property
+    def dpd_success_rate(self) -> float:
+        """1.0 when there was no check."""
+        return _ratio(self.dpd_checks_total - self.dpd_timeout, self.dpd_checks_total, 1.0)
+
+
+NAMES = tuple(each.name for each in fields(Snapshot))
+GAUGES = frozenset({"ike_sa_active", "child_sa_active"})
+PLANE = {
+    "esp_packets_encrypted": "packets_out",
+    "esp_bytes_encrypted": "bytes_out",
+    "esp_packets_decrypted": "packets_in",
+    "esp_bytes_decrypted": "bytes_in",
+    "esp_replay_detected": "drop_replay",
+}
+"""Our name -> the data plane's counter."""
+
+
+class Metrics:
+    """Counters that any thread may move and read. Share the object to share the counters."""
+
+    def __init__(self, plane: Callable[[], Mapping[str, int]] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._values = dict.fromkeys(NAMES, 0)
+        self._plane = plane
+        self._passed: Mapping[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Metrics({self.snapshot()})"
+
+    def snapshot(self) -> Snapshot:
+        plane = self._read()
+        with self._lock:
+            counted = {
+                name: value + max(0, plane.get(name, 0) - self._passed.get(name, 0))
+                for name, value in self._values.items()
+            }
+        return Snapshot(**counted)
+
+    def reset(self) -> None:
+        """All to zero but the gauges, which tell what stands now."""
+        passed = self._read()
+        with self._lock:
+            self._passed = passed
+            for name in self._values.keys() - GAUGES:
+                self._values[name] = 0
+
+    def _read(self) -> dict[str, int]:
+        counters = self._plane() if self._plane is not None else {}
+        return {name: counters.get(theirs, 0) for name, theirs in PLANE.items()}
+
+    def _add(self, name: str, count: int = 1) -> None:
+        with self._lock:
+            self._values[name] = max(0, self._values[name] + count)
+
+    # Recorders.
+
+    def record_handshake_started(self) -> None:
+        self._add("ike_handshakes_total")
+
+    def record_handshake_completed(self) -> None:
+        self._add("ike_handshakes_completed")
+
+    def record_handshake_failed(self) -> None:
+        self._add("ike_handshake_failures")
+
+    def record_esp_encrypted(self, octets: int) -> None:
+        self._add("esp_packets_encrypted")
+        self._add("esp_bytes_encrypted", octets)
+
+    def record_esp_decrypted(self, octets: int) -> None:
+        self._add("esp_packets_decrypted")
+        self._add("esp_bytes_decrypted", octets)
+
+    def record_replay_detected(self) -> None:
+        self._add("esp_replay_detected")
+
+    def record_ike_sa_created(self) -> None:
+        self._add("ike_sa_active")
+
+    def record_ike_sa_deleted(self) -> None:
+        self._add("ike_sa_active", -1)
+        self._add("ike_sa_deleted")
+
+    def record_ike_sa_rekeyed(self) -> None:
+        self._add("ike_sa_rekeyed")
+
+    def record_child_sa_created(self) -> None:
+        self._add("child_sa_active")
+
+    def record_child_sa_deleted(self) -> None:
+        self._add("child_sa_active", -1)
+        self._add("child_sa_deleted")
+
+    def record_child_sa_rekeyed(self) -> None:
+        self._add("child_sa_rekeyed")
+
+    def record_dpd_check(self, success: bool) -> None:
+        self._add("dpd_checks_total")
+        if not success:
+            self._add("dpd_timeout")
+
+    def record_proposal_negotiation_failed(self) -> None:
+        self._add("proposal_negotiation_failed")
+
+    def record_authentication_failed(self) -> None:
+        self._add("authentication_failed")
+
+    def happened(self, event: Event) -> None:
+        """Moves the counters as an event of the protocol core says."""
+        match event:
+            case HandshakeStarted():
+                self.record_handshake_started()
+            case IkeUp():
+                self.record_handshake_completed()
+                self.record_ike_sa_created()
+            case HandshakeFailed():
+                self.record_handshake_failed()
+                self._refused(event.notify)
+            case ChildRefused():
+                self._refused(event.notify)
+            case IkeDown():
+                self.record_ike_sa_deleted()
+            case ChildUp():
+                self.record_child_sa_created()
+            case ChildDown():
+                self.record_child_sa_deleted()
+            case ChildRekeyed():
+                self.record_child_sa_rekeyed()
+            case IkeRekeyed():
+                self.record_ike_sa_rekeyed()
+            case PeerAlive():
+                self.record_dpd_check(True)
+            case PeerDead():
+                self.record_dpd_check(False)
+
+    def _refused(self, notify: str) -> None:
+        if notify == "NO_PROPOSAL_CHOSEN":
+            self.record_proposal_negotiation_failed()
+        elif notify == "AUTHENTICATION_FAILED":
+            self.record_authentication_failed()
+
+
+def _ratio(part: int, whole: int, empty: float) -> float:
+    return part / whole if whole else empty

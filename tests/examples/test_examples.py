@@ -1,0 +1,81 @@
+"""Every program of docs/examples runs, as a user would start it, and says what it should."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fynx import faults
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+KEY = "a key for the examples, long enough to be good"
+SAYS = {
+    "echo.py": r"100 packets came back",
+    "site_to_site.py": r"from the branch\nfrom headquarters",
+    "metrics.py": r"client: 100% of handshakes, 49 octets\n[\s\S]*child_sa_rekeyed 1[\s\S]*server: 100%",
+    "logs.py": r"IKE up with server\.test[\s\S]*the last one: IkeDown",
+    "many_clients.py": r"100 of 100 clients got their own answer",
+    "handshake_under_loss.py": r" 0% lost: median[\s\S]*50% lost: median",
+}
+TOGETHER = {"client.py", "server.py"}
+
+
+def started(name: str, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(SAYS) | TOGETHER
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_the_example_says_what_it_should(name: str) -> None:
+    with started(name) as program:
+        said, _ = program.communicate(timeout=60)
+    assert program.returncode == 0, said
+    assert re.search(SAYS[name], said), said
+
+
+def test_client_and_server_as_two_programs() -> None:
+    with started("server.py", "127.0.0.1:0", "server.example", KEY) as server:
+        assert server.stdout is not None
+        try:
+            first = server.stdout.readline()
+            address = re.fullmatch(r"listening on (127\.0\.0\.1:\d+)\n", first)
+            assert address, first
+            with started("client.py", address[1], "client.example", "server.example", KEY) as client:
+                said, _ = client.communicate(timeout=30)
+            assert client.returncode == 0, said
+            assert "you said: hello" in said
+            assert server.stdout.readline() == "client.example is here\n"
+            assert server.stdout.readline() == "client.example is gone\n"
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert "goodbye" in server.communicate(timeout=10)[0]
+        assert server.returncode == 0
+
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_each_block_of_the_page_of_the_library_runs(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "block.py"
+    path.write_text(BLOCKS[number])
+    with started(str(path)) as program:
+        said, _ = program.communicate(timeout=60)
+    assert program.returncode == 0, said
+
+
+def test_every_fault_stands_in_the_page_of_errors() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text()
+    assert not {kind.__name__ for kind in (*faults.VARIANTS, faults.NetworkTimeout) if f"`{kind.__name__}`" not in page}
