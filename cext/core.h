@@ -157,7 +157,8 @@ struct fynx_slot { /* one packet of a batch */
   uint8_t *data;
   uint32_t len;
   uint8_t verdict;
-  uint8_t next_header;
+  uint8_t follows; /* of the flow of the slot before, and equal in all that the SPD looks at */
+  uint8_t tos;     /* of the datagram outside */
   void *sa;
   uint64_t sequence;
   uint64_t handle;
@@ -246,6 +247,12 @@ struct fynx_plane {
   uint64_t generation;
   uint32_t n_children;
   uint32_t n_retired;
+  struct fynx_options options;
+  bool vnet; /* frames of the TUN device carry a virtio-net header */
+  bool tso;  /* and may hold many packets of a TCP flow, */
+  bool uso;  /* or of a UDP flow */
+  bool gro;
+  _Atomic int gso;
   int owner; /* process id: a fork must not seal with this plane */
   bool started;
   bool frozen; /* an SA exists: workers are fixed */
@@ -291,7 +298,7 @@ void fynx_endpoint_build(struct fynx_plane *plane, struct fynx_endpoint *endpoin
 void fynx_encap(struct fynx_worker *w, uint32_t n);
 void fynx_decap(struct fynx_worker *w, uint32_t n);
 
-/* netio.c */
+/* netio.c, send.c, tun.c */
 int fynx_io_new(struct fynx_worker *w);
 void *fynx_tx_main(void *worker);
 void *fynx_rx_main(void *worker);

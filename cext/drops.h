@@ -28,6 +28,7 @@
   X(CLEAR, "clear_protected")     /* came in clear, and the SPD says PROTECT */ \
   X(OUTBOUND_HEADER, "outbound_header") /* inner packet malformed before sealing */ \
   X(INNER_FULL, "inner_full")     /* nobody takes the received packets */       \
+  X(TUN_FRAME, "tun_frame")       /* the TUN device gave a frame that makes no sense */ \
   X(TUN_WRITE, "tun_write")       /* the TUN device refused the packet */       \
   X(NO_SOCKET, "no_socket")       /* no socket for the SA's path */             \
   X(UPCALL_FULL, "upcall_full")   /* the slow path is full */                   \
@@ -47,7 +48,11 @@
   X(BATCHES_OUT, "batches_out")   \
   X(RECEIVES, "receives")         \
   X(SENDS, "sends")               \
+  X(RECEIVE_BUFFERS, "receive_buffers") \
+  X(SEND_MESSAGES, "send_messages") \
+  X(SPLIT_SENDS, "split_sends")   \
   X(TUN_READS, "tun_reads")       \
+  X(TUN_WRITES, "tun_writes")     \
   X(KEEPALIVES, "keepalives")     \
   X(IKE_MESSAGES, "ike_messages") \
   X(ACQUIRES, "acquires")         \

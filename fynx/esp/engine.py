@@ -14,12 +14,22 @@ from fynx.esp.choose import Chooser, Chosen
 from fynx.esp.native import Addresses, selectors, upcalls
 from fynx.plugin.crypto import Algorithms, Provider
 from fynx.plugin.dataplane import ChildSpec, Policy, Upcall, Usage
+from fynx.plugin.engine import EngineOptions
 from fynx.plugin.transport import Path
 
 UPCALL_ROOM = 1 << 18
 INNER_ROOM = 1 << 20
 SEAL_ROOM = 256
 """More than ESP adds to a packet, with the record's own head."""
+SWITCHES = {"auto": lib.FYNX_AUTO, "off": lib.FYNX_OFF, "force": lib.FYNX_FORCE}
+OFFLOADS = ("vnet", "tso", "uso", "gso", "gro")
+RATES = {
+    "packets_per_read": ("packets_out", "tun_reads"),
+    "packets_per_send": ("packets_out", "send_messages"),
+    "packets_per_receive": ("packets_in", "receive_buffers"),
+    "packets_per_write": ("packets_in", "tun_writes"),
+}
+"""What the offloads bring: 1.0 is one packet for each system call."""
 ACTIONS = {"discard": 0, "bypass": 1, "protect": 2}
 MATCHES = ("discard", "bypass", "protect", "none")
 REASONS = {
@@ -66,6 +76,15 @@ class Engine:
         self._upcall_room = bytearray(UPCALL_ROOM)
         self._inner_room = bytearray(INNER_ROOM)
         self._inner_lock = threading.Lock()
+
+    def configure(self, options: EngineOptions) -> None:
+        given = ffi.new("struct fynx_options *")
+        given.vnet, given.uso = SWITCHES[options.vnet], SWITCHES[options.uso]
+        given.gso, given.gro = SWITCHES[options.gso], SWITCHES[options.gro]
+        given.spin_us, given.n_cpus = options.spin_us, len(options.cpus)
+        for index, cpu in enumerate(options.cpus[: len(given.cpus)]):
+            given.cpus[index] = cpu
+        _checked(lib.fynx_plane_options(self._plane, given))
 
     def add_socket(self, fd: int, family: int, local_port: int) -> int:
         return _checked(lib.fynx_plane_add_socket(self._plane, fd, family, local_port))
@@ -201,7 +220,7 @@ class Engine:
     def status(self) -> Mapping[str, object]:
         info = ffi.new("struct fynx_plane_info *")
         lib.fynx_plane_info(self._plane, info)
-        in_use = self._chooser.in_use
+        in_use, counted = self._chooser.in_use, self.counters()
         return {
             "mode": "inproc" if self._inproc else "tun",
             "running": bool(info.running),
@@ -213,7 +232,13 @@ class Engine:
             "providers": {each.name: each.provider for each in in_use},
             "slow": [each.name for each in in_use if each.slow],
             "refused": dict(self._chooser.refused),
-            "counters": self.counters(),
+            "offloads": {name: bool(getattr(info, name)) for name in OFFLOADS},
+            "rates": {
+                name: round(counted[packets] / counted[calls], 2)
+                for name, (packets, calls) in RATES.items()
+                if counted[calls]
+            },
+            "counters": counted,
         }
 
     def counters(self) -> Mapping[str, int]:
