@@ -13,6 +13,7 @@
   X(INNER_HEADER, "inner_header") /* the inner IP header is malformed */        \
   X(INNER_SOURCE, "inner_source") /* inner source is ours, loopback, multicast or no address */ \
   X(SELECTORS, "selectors")       /* inner packet outside the SA's traffic selectors */ \
+  X(CONGESTION, "congestion")     /* marked outside, and the inner packet cannot carry the mark (RFC 6040) */ \
   X(SEQUENCE, "sequence")         /* sequence numbers used up (RFC 4303 section 3.3.3) */ \
   X(TOO_BIG, "too_big")           /* sealed packet larger than a datagram */     \
   X(SEAL, "seal")                 /* the cipher refused to seal, or no IV was to be had */

@@ -74,6 +74,12 @@ static void note_control(struct notes *notes, struct msghdr *header) {
       struct in6_pktinfo info;
       memcpy(&info, CMSG_DATA(c), sizeof info);
       memcpy(local->ip, &info.ipi6_addr, 16);
+    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+      notes->tos = *CMSG_DATA(c);
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+      int class;
+      memcpy(&class, CMSG_DATA(c), sizeof class);
+      notes->tos = (uint8_t)class;
     } else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
       int segment;
       memcpy(&segment, CMSG_DATA(c), sizeof segment);

@@ -3,11 +3,13 @@
 
 #include "netio.h"
 
+/* The address to which a datagram came, and its traffic class. */
 static int tell(int fd, int family) {
   int on = 1;
-  if (family == AF_INET) return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-  if (family == AF_INET6) return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
-  return -1;
+  if (family == AF_INET)
+    return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on) || setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
+  return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on) ||
+         setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on);
 }
 
 /* Best effort: larger buffers ride out a burst while the thread sleeps. */

@@ -37,7 +37,7 @@ class TunConfig:
     default made from the host's name. ``routes``: False leaves all routing to the administrator (and fails open).
     ``firewall``: False gives up the nftables rules for DISCARD and for clear packets that arrive from outside.
     ``workers``: queues of the device, each with a thread for either direction. ``spin_us``: how long a thread looks
-    again before it sleeps: lower latency for a processor's time. ``cpus``: processors to which threads are bound in turn.
+    again before it sleeps: lower latency for a processor's time. ``cpus``: what threads are bound to, in turn.
     """
 
     device: str = "fynx0"
@@ -83,7 +83,7 @@ def inner_mtu(outer: int = OUTER_MTU) -> int:
 
 
 def largest_frame(mtu: int) -> int:
-    """What the device may hand over at once (IFLA_GSO_MAX_SIZE), so that its packets, sealed, fit one batch of datagrams.
+    """What the device may hand over at once (IFLA_GSO_MAX_SIZE): its packets, sealed, must fit one batch of datagrams.
 
     A batch holds 64 datagrams and 65507 octets; AES-GCM adds 37 to a packet at most.
     """

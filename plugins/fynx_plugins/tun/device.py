@@ -18,10 +18,9 @@ IFF_VNET_HDR = 0x4000
 
 
 def open_tun(name: str, *, vnet: bool = False, queues: int = 1) -> tuple[int, ...]:
-    """Descriptors of a new TUN device, one for each queue; it lives as long as they. Raises OSError: EBUSY when the name
-    is taken.
+    """Descriptors of a new TUN device, one for each queue; it lives as long as they.
 
-    ``vnet``: packets carry a virtio-net header, where the kernel has that.
+    Raises OSError: EBUSY when the name is taken. ``vnet``: packets carry a virtio-net header where the kernel can.
     """
     if _exists(name):
         # Attaching to a device that someone else made persistent would take his traffic.
