@@ -10,7 +10,6 @@ from fynx.plugin.crypto import Algorithms, Provider
 from fynx.plugin.dataplane import ChildSpec, Policy, Upcall, Usage
 from fynx.plugin.transport import Path
 
-
 Switch = Literal["auto", "off"]
 """``auto``: used where the kernel has it."""
 
