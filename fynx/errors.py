@@ -127,3 +127,5 @@ class Drop(Enum):
     DELETED = "deleted"
     TOO_LARGE = "too_large"
     ADMISSION = "admission"
+    FRAGMENT = "fragment"
+    FRAGMENT_REPEATED = "fragment_repeated"

@@ -88,7 +88,8 @@ def test_every_error_code_stands_in_the_page_of_errors() -> None:
 
 def test_every_key_of_the_configuration_stands_in_its_page() -> None:
     page = (ROOT / "docs/configuration.md").read_text()
-    models = (model.Config, model.Host, model.Remote, model.Local, model.Peer, model.Child, model.Retransmission)
+    models = (model.Config, model.Host, model.Remote, model.Local, model.Peer, model.Child)
+    models += (model.Retransmission, model.Lifetime, model.IkeLifetime)
     fields = {field.name for one in models for field in dataclasses.fields(one) if not field.metadata.get("internal")}
     assert not {name for name in fields if not re.search(rf"`(remote\.|local\.)?{name}`", page)}
 

@@ -99,6 +99,8 @@ def _provider(text: str, registry: Registry) -> None:
 
 def _child(record: object) -> Iterator[tuple[str, Wrong]]:
     assert isinstance(record, Child)
+    if record.mode == "transport":
+        yield "mode", Wrong("transport mode is not built yet", "write mode: tunnel")
     sides = [{len(selector(text).start) for text in side} for side in (record.local, record.remote)]
     if sides[0].isdisjoint(sides[1]):
         yield (

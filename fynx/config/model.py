@@ -165,6 +165,12 @@ class Peer:
     """Whether we say whom we expect (IDr)."""
     childless: bool = False
     """Whether the IKE SA may stand without a Child SA (RFC 6023)."""
+    fragmentation: bool = True
+    """Whether long IKE messages may go in fragments (RFC 7383)."""
+    fragment_size: Annotated[int, Field(ge=256, le=65535)] = 1280
+    """Octets of the largest IP datagram that carries a fragment; where such get lost, smaller ones are tried."""
+    reauth_s: Seconds | None = None
+    """Authenticate again after so many seconds, make before break; as responder, ask the peer to (RFC 4478)."""
     allow_weak_psk: bool = False
     """Accept pre-shared keys of less than 20 octets."""
 

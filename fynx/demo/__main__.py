@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from importlib.metadata import version
@@ -34,9 +33,11 @@ def main(mode: str, why: str, run_folder: str, peer: str, form: str) -> int:  # 
 
 def tell(report: Report, run_folder: Path) -> None:
     folder = FOLDER.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise DemoError(f"{folder} belongs to another user; remove it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "psk").unlink(missing_ok=True)
+    except PermissionError as error:
+        raise DemoError(f"{folder} belongs to another user: sudo rm -r {folder}") from error
     if report.mode == "loopback":
         from fynx.demo.loopback import Loopback
 

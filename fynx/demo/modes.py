@@ -86,7 +86,8 @@ def run(choice: Choice, arguments: list[str]) -> int:
     )
     before = signal.signal(signal.SIGTERM, lambda *_: child.kill())
     try:
-        return child.wait()
+        code = child.wait()
+        return code if code >= 0 else 128 - code
     except KeyboardInterrupt:
         return interrupted(child)
     finally:

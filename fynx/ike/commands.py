@@ -54,7 +54,8 @@ def perform(endpoint: Endpoint, command: Command) -> None:
 def _initiate(endpoint: Endpoint, command: Initiate) -> None:
     policy = _policy(endpoint, command.peer)
     names = command.children or tuple(child.name for child in policy.children if child.start == "initiate")
-    names = names or tuple(child.name for child in policy.children[:1])
+    if not names and not policy.childless:
+        names = tuple(child.name for child in policy.children[:1])
     for name in names:
         _check_child(policy, name)
     coming = _coming_up(endpoint, command.peer)

@@ -10,19 +10,23 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from fynx.errors import Drop, Dropped, FynxError, PeerFault
-from fynx.ike.effects import Transmit
 from fynx.ike.exchange import Catalogue, Exchange, Restart, run
+from fynx.ike.fitting import Message, follow, protected, send, shrunk
+from fynx.ike.fragments import Fragment, FragmentStore, SetKey, Whole
 from fynx.ike.sa import Failure, IkeSa
 from fynx.ike.states import IkeEvent
+from fynx.ike.window import digest
 from fynx.plugin.extension import Incoming, Outgoing, Running
 from fynx.plugin.transport import Path
 from fynx.wire.header import HEADER_LEN, Header
 from fynx.wire.iana import ExchangeType, NotifyType
 from fynx.wire.message import encode_message, parse_payloads, refuse_critical
-from fynx.wire.payload import NotifyPayload, Payload
+from fynx.wire.payload import FragmentPayload, NotifyPayload, Payload, UnknownPayload
 
 NO_SPI = bytes(8)
 INIT, AUTH = ExchangeType.IKE_SA_INIT, ExchangeType.IKE_AUTH
+PATIENT_REPEATS = 2
+"""How often a response is repeated as it was, before it goes out in smaller fragments (RFC 7383 section 2.4)."""
 FATAL = (NotifyType.INVALID_SYNTAX, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, NotifyType.AUTHENTICATION_FAILED)
 SILENT = (NotifyType.INVALID_SYNTAX, NotifyType.AUTHENTICATION_FAILED)
 """Faults of a first message that are dropped: nobody has proved anything yet (section 2.21.1)."""
@@ -35,6 +39,7 @@ class Conversation:
     def __init__(self, catalogue: Catalogue, verified: Callable[[IkeSa, Path, bool], None]) -> None:
         self.catalogue = catalogue
         self._verified = verified
+        self.fragments = FragmentStore()
 
     # As initiator of an exchange.
 
@@ -42,22 +47,22 @@ class Conversation:
         """Builds the request of a new exchange and sends it."""
         exchange = self.catalogue.begin(sa, number, options)
         sa.deleted_early.clear()
-        data = yield from self._request(sa, exchange)
+        request = yield from self._request(sa, exchange)
         sa.exchange = exchange
-        sa.window.sent(number, data)
-        sa.services.effect(Transmit(sa.path, data))
+        sa.window.sent(number, request)
+        send(sa, sa.path, request)
 
-    def _request(self, sa: IkeSa, exchange: Exchange) -> Generator[Any, Any, bytes]:
+    def _request(self, sa: IkeSa, exchange: Exchange) -> Generator[Any, Any, Message]:
         if exchange.number == INIT:
             sa.advance(IkeEvent.SEND_INIT)
         elif exchange.number == AUTH:
             sa.advance(IkeEvent.SEND_AUTH)
         out = Outgoing(exchange.number, response=False)
         yield from run(sa, exchange, "build", lambda task: task.build(out))
-        data = encode(sa, sa.window.next_request, out)
+        request = encode(sa, sa.window.next_request, out, sa.path)
         if exchange.number == INIT:
-            sa.init.request = data
-        return data
+            (sa.init.request,) = request.datagrams
+        return request
 
     def complete(self, sa: IkeSa, header: Header, data: bytes, path: Path) -> Running:
         """Reads the response to the request in flight. A refusal of what came in clear leaves the request waiting."""
@@ -65,13 +70,14 @@ class Conversation:
         if header.exchange == INIT:
             yield from self._complete_init(sa, header, data)
             return
-        payloads = self.opened(sa, header, data)
+        opened = self.opened(sa, header, data)
         self._verified(sa, path, True)
         exchange = sa.exchange
         sa.window.completed()
         sa.exchange = None
         try:
-            message = Incoming(header.exchange, header.message_id, True, decode(*payloads), protected=True)
+            payloads = decode(opened.first, opened.chain)
+            message = Incoming(header.exchange, header.message_id, True, payloads, protected=True)
             yield from run(sa, exchange, "process", lambda task: task.process(message))
         except PeerFault as fault:
             self._response_fault(sa, header, fault)
@@ -106,10 +112,10 @@ class Conversation:
 
     def _restart(self, sa: IkeSa, exchange: Exchange) -> Running:
         fresh = self.catalogue.begin(sa, INIT, exchange.options)
-        data = yield from self._request(sa, fresh)
+        request = yield from self._request(sa, fresh)
         sa.exchange = fresh
-        sa.window.restarted(data)
-        sa.services.effect(Transmit(sa.path, data))
+        sa.window.restarted(request)
+        send(sa, sa.path, request)
 
     def _response_fault(self, sa: IkeSa, header: Header, fault: PeerFault) -> None:
         """A response that we cannot accept: the SA ends, and the peer is told where it should know (section 2.21.2)."""
@@ -132,20 +138,22 @@ class Conversation:
         yield from run(sa, exchange, "process", lambda task: task.process(message))
         yield from run(sa, exchange, "build", lambda task: task.build(out))
         sa.advance(IkeEvent.ANSWER_INIT)
-        response = encode(sa, 0, out)
-        sa.init.request, sa.init.response = data, response
+        response = encode(sa, 0, out, sa.path)
+        sa.init.request, (sa.init.response,) = data, response.datagrams
         sa.window.responded(response)
-        sa.services.effect(Transmit(sa.path, response))
+        send(sa, sa.path, response)
 
     def answer(self, sa: IkeSa, header: Header, data: bytes, path: Path) -> Running:
         """A protected request: opened, run through its tasks, answered on the path that it came by (section 2.11)."""
+        opened = self.opened(sa, header, data)
+        sa.window.serving(header.message_id, opened.digest)
         out = Outgoing(header.exchange, response=True)
         exchange = self.catalogue.begin(sa, header.exchange, {})
         try:
-            opened = self.opened(sa, header, data)
             self._verified(sa, path, True)
-            refuse_critical(outer_payloads(header, data))
-            payloads = decode(*opened)
+            follow(sa, path, opened.largest)
+            _refuse_critical(opened)
+            payloads = decode(opened.first, opened.chain)
             message = Incoming(header.exchange, header.message_id, False, payloads, protected=True)
             yield from run(sa, exchange, "process", lambda task: task.process(message))
             yield from run(sa, exchange, "build", lambda task: task.build(out))
@@ -154,15 +162,50 @@ class Conversation:
             if fault.notify in FATAL or header.exchange == AUTH:
                 sa.failure = sa.failure or Failure("INVALID_SYNTAX", fault.why)
                 sa.closing = fault.why
-        response = encode(sa, header.message_id, out)
+        response = encode(sa, header.message_id, out, path)
         sa.window.responded(response)
-        sa.services.effect(Transmit(path, response))
+        send(sa, path, response)
 
-    def opened(self, sa: IkeSa, header: Header, data: bytes) -> tuple[int, bytes]:
-        """(first inner type, inner chain); raises ``Dropped`` for whatever does not verify."""
+    def repeat(self, sa: IkeSa, header: Header, data: bytes, path: Path) -> None:
+        """Answers again what was answered, on its first fragment only (RFC 7383 section 2.6.1).
+
+        The same octets again prove themselves; others that claim the id have to verify. Who asks again and again may
+        not get large datagrams: then it gets smaller ones. Raises ``Dropped``.
+        """
+        window = sa.window
+        if not window.is_same_request(data):
+            self._unsealed(sa, header, data, again=True)
+        if path.remote != sa.path.remote and len(window.cached.datagrams) > 1:
+            raise Dropped(Drop.FRAGMENT, "a long response does not go to an address that proved nothing")
+        window.asked_again += 1
+        if window.asked_again >= PATIENT_REPEATS:
+            window.cached = shrunk(sa, window.cached, path) or window.cached
+        send(sa, path, window.cached)
+
+    def opened(self, sa: IkeSa, header: Header, data: bytes) -> Whole:
+        """A message that verifies, put together where it came in fragments. Raises ``Incomplete`` when fragments of it
+        are missing, ``Dropped`` for what does not verify."""
+        key = SetKey(sa.serial, header.response, header.message_id, header.exchange)
+        found = self._unsealed(sa, header, data)
+        whole = self.fragments.keep(key, found, sa.services.now) if isinstance(found, Fragment) else found
+        self.fragments.passed(key)
+        return whole
+
+    def _unsealed(self, sa: IkeSa, header: Header, data: bytes, *, again: bool = False) -> Whole | Fragment:
+        """One datagram, verified. ``again``: its message was answered already."""
         if sa.protector is None:
             raise Dropped(Drop.NO_KEYS, "an encrypted message before there are keys")
-        return sa.protector.open(data, outer_payloads(header, data))
+        outer = outer_payloads(header, data)
+        skf = outer[-1] if outer else None
+        if not isinstance(skf, FragmentPayload):
+            return Whole(*sa.protector.open(data, outer), digest(data), critical=critical_type(outer))
+        if not sa.fragmenting.negotiated:
+            raise Dropped(Drop.FRAGMENT, "fragments were not agreed on")
+        if again and skf.number != 1:
+            raise Dropped(Drop.FRAGMENT_REPEATED, "its message was answered already")
+        self.fragments.check(SetKey(sa.serial, header.response, header.message_id, header.exchange), skf)
+        chunk = sa.protector.open_fragment(data, skf)
+        return Fragment(skf, chunk, critical_type(outer), digest(data), len(data))
 
 
 def outer_payloads(header: Header, data: bytes) -> tuple[Payload, ...]:
@@ -173,12 +216,23 @@ def outer_payloads(header: Header, data: bytes) -> tuple[Payload, ...]:
         raise Dropped(Drop.SYNTAX, fault.why) from None
 
 
+def critical_type(outer: tuple[Payload, ...]) -> int:
+    """The type of the first payload in clear that is unknown and critical, or 0."""
+    return next((one.type for one in outer if isinstance(one, UnknownPayload) and one.critical), 0)
+
+
+def _refuse_critical(message: Whole) -> None:
+    """Once the message verified (sections 2.5 and 3.14)."""
+    if message.critical:
+        refuse_critical((UnknownPayload(message.critical, True, b""),))
+
+
 def decode(first: int, chain: bytes) -> tuple[Payload, ...]:
     return parse_payloads(first, chain, protected=True)
 
 
-def encode(sa: IkeSa, message_id: int, out: Outgoing) -> bytes:
-    """The message on the wire: in clear for IKE_SA_INIT, else inside an Encrypted payload."""
+def encode(sa: IkeSa, message_id: int, out: Outgoing, path: Path) -> Message:
+    """The message on the wire: in clear for IKE_SA_INIT, else inside an Encrypted payload, or several."""
     header = Header(
         spi_i=sa.spi_i,
         spi_r=sa.spi_r,
@@ -190,6 +244,5 @@ def encode(sa: IkeSa, message_id: int, out: Outgoing) -> bytes:
         length=0,
     )
     if out.exchange == INIT:
-        return encode_message(header, tuple(out.payloads))
-    assert sa.protector is not None
-    return sa.protector.seal(header, tuple(out.payloads))
+        return Message((encode_message(header, tuple(out.payloads)),))
+    return protected(sa, header, tuple(out.payloads), path)

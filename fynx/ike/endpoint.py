@@ -14,10 +14,11 @@ from typing import Any
 
 from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused
-from fynx.ike import commands, lifetimes, replies, succession, upkeep
+from fynx.ike import commands, lifetimes, reauth, replies, succession, upkeep
 from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
+from fynx.ike.epitaphs import Epitaphs
 from fynx.ike.exchange import Catalogue
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
@@ -53,6 +54,7 @@ class Endpoint:
         self.catalogue = Catalogue(extensions)
         self.conversation = Conversation(self.catalogue, partial(upkeep.verified, self))
         self.timers = Timers()
+        self.epitaphs = Epitaphs()
         self.sas: dict[int, IkeSa] = {}
         self.by_peer: dict[str, list[IkeSa]] = {}
         self.handles: dict[int, IkeSa] = {}
@@ -165,6 +167,9 @@ class Endpoint:
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
 
+    def supersede(self, sa: IkeSa) -> None:
+        reauth.supersede(self, sa)
+
     def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
         lifetimes.retire(self, handle, confirmed=confirmed, linger=linger)
 
@@ -234,7 +239,7 @@ class Endpoint:
             return
         sa = self._find(header)
         if sa is None:
-            replies.unknown(self, header, path)
+            self._stranger(header, path, data)
         else:
             self._message(sa, header, path, data)
 
@@ -243,6 +248,16 @@ class Endpoint:
             self._response(sa, header, path, data)
         else:
             self._request(sa, header, path, data)
+
+    def _stranger(self, header: Header, path: Path, data: bytes) -> None:
+        """No SA: perhaps the repeated request of one that has just gone."""
+        last = None if header.response else self.epitaphs.find(self.now, header, data)
+        if last is None:
+            replies.unknown(self, header, path)
+            return
+        self.count("retransmitted_responses")
+        for datagram in last.datagrams:
+            self.effect(Transmit(path, datagram))
 
     def _find(self, header: Header) -> IkeSa | None:
         """By our own SPI: the flag says whether the sender made the first one (section 3.1)."""
@@ -325,7 +340,8 @@ class Endpoint:
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         arrival = sa.window.arrival(header.message_id)
         if arrival is Arrival.REPEAT and sa.window.repeats(header.exchange):  # also the IKE_AUTH that established it
-            self._repeat(sa, header, path, data)
+            self.conversation.repeat(sa, header, data, path)
+            self.count("retransmitted_responses")
             return
         spec = self.catalogue.exchanges[header.exchange]
         stands = sa.established or sa.state is IkeState.DELETING
@@ -338,15 +354,7 @@ class Endpoint:
         if sa.working:
             self._turns.wait(sa, header, path, data)
             return
-        sa.window.serving(header.message_id, data)
         self._turns.start(sa, self.conversation.answer(sa, header, data, path), partial(self._answered, sa, path))
-
-    def _repeat(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
-        """A repeated request gets the same octets again; one that only claims the id has to prove itself first."""
-        if not sa.window.is_same_request(data):
-            self.conversation.opened(sa, header, data)
-        self.count("retransmitted_responses")
-        self.effect(Transmit(path, sa.window.cached))
 
     # After the steps.
 
@@ -358,6 +366,8 @@ class Endpoint:
         self.pump(sa)
 
     def _completed(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
+        if upkeep.is_incomplete(self, sa, error):
+            return
         if error is not None:
             self.refuse(path, error)
             upkeep.after_refusal(self, sa)
@@ -369,6 +379,8 @@ class Endpoint:
         upkeep.settle(self, sa)
 
     def _answered(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:
+        if upkeep.is_incomplete(self, sa, error):
+            return
         if error is not None:
             sa.window.abandon()
             self.refuse(path, error)

@@ -84,6 +84,12 @@ class PeerPolicy:
     keepalive_s: float = 20.0
     retransmission: Retransmission = Retransmission()
     childless: bool = False
+    fragmentation: bool = True
+    """Take and send messages in fragments (RFC 7383)."""
+    fragment_size: int = 1280
+    """Octets of the largest IP datagram that carries a fragment."""
+    reauth_s: float = 0.0
+    """Authenticate again after so many seconds; as responder, ask for it (RFC 4478). 0: never."""
     lifetime: Lifetime = IKE_LIFETIME
 
 

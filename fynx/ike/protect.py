@@ -1,4 +1,5 @@
-"""The Encrypted payload: seal and open with AEAD (RFC 5282) or with CBC and HMAC (RFC 7296 section 3.14)."""
+"""The Encrypted payload and its fragments: seal and open with AEAD (RFC 5282) or with CBC and HMAC (RFC 7296 section
+3.14, RFC 7383 section 2.5)."""
 
 from __future__ import annotations
 
@@ -11,10 +12,12 @@ from fynx.plugin.crypto import Cipher, Integ, KeyExchange, Prf, Random
 from fynx.wire.header import HEADER_LEN, Header
 from fynx.wire.iana import PayloadType
 from fynx.wire.message import encode_payloads
-from fynx.wire.payload import EncryptedPayload, Payload
+from fynx.wire.payload import EncryptedPayload, FragmentPayload, Payload
 
 GENERIC_LEN = 4
 """Octets of the generic payload header (RFC 7296 section 3.2)."""
+NUMBERS_LEN = 4
+"""Octets of Fragment Number and Total Fragments, which stand after it in SKF (RFC 7383 section 2.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +67,39 @@ class Protector:
         first, plain = encode_payloads(payloads)
         return self.seal_raw(header, first, plain)
 
-    def seal_raw(self, header: Header, first: int, plain: bytes, clear: bytes = b"", outer: int = 0) -> bytes:
-        """As ``seal`` with the inner chain already encoded; ``clear`` stands before SK, ``outer`` its first type."""
+    def seal_raw(
+        self, header: Header, first: int, plain: bytes, clear: bytes = b"", outer: int = 0, numbers: bytes = b""
+    ) -> bytes:
+        """As ``seal`` with the inner chain already encoded; ``clear`` stands before SK, ``outer`` its first type.
+
+        With ``numbers`` (Fragment Number and Total Fragments, 4 octets) the payload is SKF instead of SK.
+        """
         cipher, iv = self.suite.cipher, self._next_iv()
         padded = plain + self._padding(len(plain))
-        icv_len = self._icv_len()
-        body_len = len(iv) + len(padded) + icv_len
+        body_len = len(numbers) + len(iv) + len(padded) + self._icv_len()
         total = HEADER_LEN + len(clear) + GENERIC_LEN + body_len
-        head = header.encode_as(outer if clear else int(PayloadType.SK), total)
-        aad = head + clear + bytes((first, 0)) + (GENERIC_LEN + body_len).to_bytes(2, "big")
+        kind = PayloadType.SKF if numbers else PayloadType.SK
+        head = header.encode_as(outer if clear else int(kind), total)
+        aad = head + clear + bytes((first, 0)) + (GENERIC_LEN + body_len).to_bytes(2, "big") + numbers
         if cipher.aead:
             return aad + iv + self._seal.seal(iv, padded, aad)
         message = aad + iv + self._seal.seal(iv, padded, b"")
         return message + self._mac(self._mac_out, message)
+
+    def seal_fragment(self, header: Header, first: int, chunk: bytes, number: int, total: int) -> bytes:
+        """One fragment message; ``first`` counts in number 1 only (RFC 7383 section 2.5)."""
+        numbers = number.to_bytes(2, "big") + total.to_bytes(2, "big")
+        return self.seal_raw(header, first if number == 1 else 0, chunk, numbers=numbers)
+
+    def sealed_len(self, length: int) -> int:
+        """Octets of the whole message around an inner chain of ``length`` octets, not fragmented."""
+        return HEADER_LEN + GENERIC_LEN + self._around() + length + len(self._padding(length))
+
+    def capacity(self, room: int) -> int:
+        """How many octets of the inner chain a fragment message of at most ``room`` octets takes; may be negative."""
+        inside = room - HEADER_LEN - GENERIC_LEN - NUMBERS_LEN - self._around()
+        cipher = self.suite.cipher
+        return inside - (0 if cipher.aead else inside % cipher.block_len) - 1
 
     def open(self, message: bytes, outer: tuple[Payload, ...]) -> tuple[int, bytes]:
         """(type of the first inner payload, the inner chain). ``outer`` are the payloads as parsed from ``message``.
@@ -86,17 +109,25 @@ class Protector:
         sk = outer[-1] if outer else None
         if not isinstance(sk, EncryptedPayload):
             raise Dropped(Drop.NOT_PROTECTED, "no Encrypted payload at the end")
+        return sk.first, self._opened(message, sk.data)
+
+    def open_fragment(self, message: bytes, skf: FragmentPayload) -> bytes:
+        """The chunk in one fragment message; raises ``Dropped`` INTEGRITY. ``skf`` is its last payload."""
+        return self._opened(message, skf.data)
+
+    def _opened(self, message: bytes, data: bytes) -> bytes:
+        """What is inside ``data``, the end of ``message`` from the IV on; all before it is authenticated too."""
         # A body of impossible size takes the same path, and time, as one whose ICV is wrong (sections 3.14 and H23).
-        sized = self._sized(len(sk.data))
-        body = sk.data if sized else bytes(self._shortest())
-        aad = message[: len(message) - len(sk.data)]
+        sized = self._sized(len(data))
+        body = data if sized else bytes(self._shortest())
+        aad = message[: len(message) - len(data)]
         try:
             plain = self._verified(aad, body)
         except CryptoError:
             plain = b""
         if not sized or not plain or plain[-1] >= len(plain):
             raise Dropped(Drop.INTEGRITY, "the Encrypted payload does not verify")
-        return sk.first, plain[: len(plain) - 1 - plain[-1]]
+        return plain[: len(plain) - 1 - plain[-1]]
 
     def _verified(self, aad: bytes, body: bytes) -> bytes:
         """The padded plaintext; CryptoError when the integrity check fails."""
@@ -116,6 +147,10 @@ class Protector:
     def _shortest(self) -> int:
         cipher = self.suite.cipher
         return cipher.iv_len + (1 if cipher.aead else cipher.block_len) + self._icv_len()
+
+    def _around(self) -> int:
+        """Octets of IV and ICV."""
+        return self.suite.cipher.iv_len + self._icv_len()
 
     def _icv_len(self) -> int:
         return self.suite.integ.icv_len if self.suite.integ else self.suite.cipher.icv_len

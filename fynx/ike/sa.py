@@ -11,6 +11,7 @@ from fynx.errors import StateError
 from fynx.events import Event, IkeStateChanged
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import Effect, Emit, ReleaseSpi
+from fynx.ike.fitting import Fragmenting
 from fynx.ike.keymat import IkeKeys
 from fynx.ike.natd import NatStatus
 from fynx.ike.policy import HostPolicy, PeerPolicy
@@ -57,6 +58,10 @@ class Services(Protocol):
 
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
         """Forgets the SA and removes its children, without a word to the peer."""
+        ...
+
+    def supersede(self, sa: IkeSa) -> None:
+        """Deletes the SA in a moment, unless its peer, which may be authenticating again, does so first."""
         ...
 
     def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
@@ -136,6 +141,7 @@ class IkeSa:
     keys: IkeKeys | None = None
     protector: Protector | None = None
     nat: NatStatus | None = None
+    fragmenting: Fragmenting = field(default_factory=Fragmenting)
     local_id: Identity | None = None
     remote_id: Identity | None = None
     children: dict[int, ChildSa] = field(default_factory=dict)
@@ -154,6 +160,8 @@ class IkeSa:
     """Set by a task: drop this SA, for this reason, once the message under way is out."""
     forgotten: list[int] = field(default_factory=list)
     """Handles of children that the peer no longer knows: to be made anew (section 2.25)."""
+    replaces: IkeSa | None = None
+    """The IKE SA that this one authenticates anew."""
     successor: IkeSa | None = None
     """The IKE SA that took over the children."""
     rival: Successor | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fynx.events import IkeRekeyed
@@ -68,6 +69,7 @@ def hand_over(endpoint: Endpoint, old: IkeSa, new: IkeSa, *, by_us: bool) -> Non
 def _establish(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
     new.advance(IkeEvent.INHERIT)
     new.local_id, new.remote_id, new.nat = old.local_id, old.remote_id, old.nat
+    new.fragmenting = replace(old.fragmenting)
     new.established_at = endpoint.now
     new.notes = old.notes
     upkeep.stands(endpoint, new)

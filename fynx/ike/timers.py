@@ -18,6 +18,9 @@ class Timer(IntEnum):
     IKE_SOFT = 6
     IKE_HARD = 7
     REPLACED = 8
+    FRAGMENTS = 9
+    REAUTH = 10
+    SUPERSEDED = 11
     CHILD_SOFT = 20
     CHILD_HARD = 21
     LINGER = 22

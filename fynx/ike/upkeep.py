@@ -13,9 +13,11 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import lifetimes, succession
+from fynx.ike import lifetimes, reauth, succession
 from fynx.ike.conversation import AUTH, outer_payloads
-from fynx.ike.effects import Keepalive, LogKeys, Move, Transmit
+from fynx.ike.effects import Keepalive, LogKeys, Move
+from fynx.ike.fitting import probe, send
+from fynx.ike.fragments import Incomplete
 from fynx.ike.sa import Failure, IkeSa
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.tasks.delete import remove_child
@@ -46,6 +48,11 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         return
     if sa.state is IkeState.INIT_DONE and sa.initiator:
         _log_keys(sa)
+        if not sa.wanted and "childless" not in sa.notes:
+            why = "the peer cannot have an IKE SA without a Child SA (RFC 6023)"
+            sa.failure = Failure("", why, "let a child start with the peer: `start: initiate`")
+            endpoint.drop(sa, why)
+            return
         sa.queue.appendleft((AUTH, {"child": sa.wanted[0] if sa.wanted else ""}))
     elif sa.state is IkeState.INIT_DONE:
         _log_keys(sa)
@@ -56,6 +63,7 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
             lifetimes.watch_child(endpoint, sa, child)
         endpoint.handles[handle] = sa
     lifetimes.follow_up(endpoint, sa)
+    reauth.follow_up(endpoint, sa)
     for sibling in endpoint.siblings(sa) if sa.established else ():
         endpoint.pump(sibling)
     endpoint.pump(sa)
@@ -71,6 +79,7 @@ def _established(endpoint: Endpoint, sa: IkeSa) -> None:
         endpoint.admission.closed(_source(sa))
     stands(endpoint, sa)
     lifetimes.watch_ike(endpoint, sa)
+    reauth.watch(endpoint, sa)
 
 
 def stands(endpoint: Endpoint, sa: IkeSa) -> None:
@@ -95,10 +104,13 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     was_up = sa.established_at is not None
     for child in list(sa.children.values()):
         endpoint.handles.pop(child.handle, None)
-        remove_child(sa, child, reason, confirmed=confirmed)
+        linger = confirmed and any(other.child_of(child.name) for other in endpoint.siblings(sa))
+        remove_child(sa, child, reason, confirmed=confirmed, linger=linger)
     for spi in list(sa.reserved):
         sa.release(spi)
+    endpoint.epitaphs.keep(endpoint.now, sa)
     endpoint.timers.cancel_all(sa.serial)
+    endpoint.conversation.fragments.forget(sa.serial)
     key = sa.init.half_open
     if key is not None:
         endpoint.half_open.pop(key, None)
@@ -165,14 +177,14 @@ def _retransmit(endpoint: Endpoint, sa: IkeSa) -> None:
     flight = sa.window.in_flight
     if flight is None:
         return
-    if flight.sends >= sa.policy.retransmission.tries:
+    if not probe(sa, flight) and flight.sends >= sa.policy.retransmission.tries:
         _give_up(endpoint, sa, flight.sends)
         return
     flight.sends += 1
     endpoint.count("retransmissions")
     name = endpoint.catalogue.exchanges[flight.exchange].name
     endpoint.emit(Retransmitted(sa.peer, name, flight.message_id, flight.sends))
-    endpoint.effect(Transmit(sa.path, flight.data))
+    send(sa, sa.path, flight.message)
     arm(endpoint, sa)
 
 
@@ -205,11 +217,18 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
         case Timer.KEEPALIVE:
             endpoint.effect(Keepalive(sa.path))
             endpoint.timers.set((timer, sa.serial), endpoint.now + sa.policy.keepalive_s)
+        case Timer.FRAGMENTS:
+            _fragments(endpoint, sa)
         case Timer.IKE_SOFT:
             lifetimes.rekey_ike(endpoint, sa)
         case Timer.IKE_HARD:
             sa.queue.clear()
             sa.start(ExchangeType.INFORMATIONAL, delete="its lifetime is over")
+            endpoint.pump(sa)
+        case Timer.REAUTH:
+            reauth.start(endpoint, sa)
+        case Timer.SUPERSEDED:
+            sa.start(ExchangeType.INFORMATIONAL, delete=reauth.UNIQUE)
             endpoint.pump(sa)
         case Timer.REPLACED:
             endpoint.drop(sa, "replaced; the peer did not delete it")
@@ -226,6 +245,22 @@ def _half_open(endpoint: Endpoint, sa: IkeSa) -> None:
         endpoint.half_open.pop(sa.init.half_open, None)
     sa.init.request = sa.init.response = sa.init.cookie = b""
     sa.init.offer = sa.init.proposal = None
+
+
+def is_incomplete(endpoint: Endpoint, sa: IkeSa, error: FynxError | None) -> bool:
+    """Whether only a fragment came; the others may take their time, but not for ever (RFC 7383 section 2.6)."""
+    if not isinstance(error, Incomplete):
+        return False
+    endpoint.timers.set((Timer.FRAGMENTS, sa.serial), error.deadline)
+    return True
+
+
+def _fragments(endpoint: Endpoint, sa: IkeSa) -> None:
+    """Incomplete messages are thrown away, as if nothing had come (RFC 7383 section 2.6)."""
+    endpoint.count("fragments_expired")
+    deadline = endpoint.conversation.fragments.expire(sa.serial, endpoint.now)
+    if deadline is not None:
+        endpoint.timers.set((Timer.FRAGMENTS, sa.serial), deadline)
 
 
 def _liveness(endpoint: Endpoint, sa: IkeSa) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 
+from fynx.ike.fitting import Message
 from fynx.plugin.transport import Path
 
 EXCHANGE_AT = 18
@@ -24,11 +25,11 @@ class Arrival(Enum):
 
 @dataclass(slots=True)
 class InFlight:
-    """Our request that waits for its response; retransmitted bit by bit the same."""
+    """Our request that waits for its response; retransmitted bit by bit the same, unless in smaller fragments."""
 
     message_id: int
     exchange: int
-    data: bytes
+    message: Message
     sends: int = 1
 
 
@@ -45,18 +46,20 @@ class Window:
         self.in_flight: InFlight | None = None
         self._serving: int | None = None
         self._last_digest = b""
-        self._last_response: bytes | None = None
+        self._last_response: Message | None = None
+        self.asked_again = 0
+        """How often the peer repeated the request of the last response."""
 
     # Our requests.
 
-    def sent(self, exchange: int, data: bytes) -> InFlight:
-        self.in_flight = InFlight(self.next_request, exchange, data)
+    def sent(self, exchange: int, message: Message) -> InFlight:
+        self.in_flight = InFlight(self.next_request, exchange, message)
         return self.in_flight
 
-    def restarted(self, data: bytes) -> None:
+    def restarted(self, message: Message) -> None:
         """IKE_SA_INIT goes out again with a cookie or another group: same id, other octets (section 2.6)."""
         assert self.in_flight is not None
-        self.in_flight = InFlight(self.in_flight.message_id, self.in_flight.exchange, data)
+        self.in_flight = InFlight(self.in_flight.message_id, self.in_flight.exchange, message)
 
     def answers(self, message_id: int, exchange: int) -> bool:
         flight = self.in_flight
@@ -76,18 +79,20 @@ class Window:
         return Arrival.OUTSIDE
 
     def serving(self, message_id: int, request: bytes) -> None:
+        """``request``: the digest of the datagram that it is known by, fragment 1 where it came in several."""
         self._serving = message_id
-        self._last_digest = digest(request)
+        self._last_digest = request
 
     def repeats(self, exchange: int) -> bool:
         """The request answered last was of this exchange type, which its response carries too (section 3.1)."""
-        return self.cached[EXCHANGE_AT] == exchange
+        return self.cached.datagrams[0][EXCHANGE_AT] == exchange
 
     def is_same_request(self, request: bytes) -> bool:
         return digest(request) == self._last_digest
 
-    def responded(self, response: bytes) -> None:
+    def responded(self, response: Message) -> None:
         self._last_response = response
+        self.asked_again = 0
         self._serving = None
         self.expected += 1
 
@@ -96,9 +101,20 @@ class Window:
         self._serving = None
 
     @property
-    def cached(self) -> bytes:
+    def last_answered(self) -> tuple[bytes, Message] | None:
+        """Digest of the protected request answered last, and its response."""
+        return (
+            (self._last_digest, self._last_response) if self._last_response is not None and self._last_digest else None
+        )
+
+    @property
+    def cached(self) -> Message:
         assert self._last_response is not None
         return self._last_response
+
+    @cached.setter
+    def cached(self, response: Message) -> None:
+        self._last_response = response
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import time
 from asyncio import AbstractEventLoop, TimerHandle
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -29,7 +30,8 @@ from fynx.ike.effects import (
     Transmit,
 )
 from fynx.ike.endpoint import Endpoint
-from fynx.plugin.dataplane import Acquire, ChildSpec, Expire, IkeArrived, PathSeen, Plane, UnknownSpi, Upcall
+from fynx.plugin.auth import Secret
+from fynx.plugin.dataplane import Acquire, ChildKeys, ChildSpec, Expire, IkeArrived, PathSeen, Plane, UnknownSpi, Upcall
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.planes import PacketPlane
 from fynx.plugin.transport import Datagram, Port
@@ -39,6 +41,7 @@ from fynx.wire.encap import KEEPALIVE, MARKER, Kind, classify
 
 log = logging.getLogger("fynx.run")
 
+NO_KEYS = ChildKeys(Secret(b""), Secret(b""))
 ACTIVITY_S = 5.0
 """How often the counters of Child SAs are read to learn that a silent peer lives (RFC 7296 section 2.4)."""
 
@@ -175,7 +178,8 @@ class Driver:
 
     def _answer(self, ask: Ask, outcome: object) -> None:
         if isinstance(ask.work, InstallChild) and not isinstance(outcome, Exception):
-            self.children[ask.work.child.handle] = ask.work.child
+            # The plane has the keys; we need to know what stands, not how it is protected.
+            self.children[ask.work.child.handle] = replace(ask.work.child, keys_in=NO_KEYS, keys_out=NO_KEYS)
             self._listener.installed(ask.work.child)
         if self._worker is None:
             return

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path as File
 
 from fynx.config.model import Config, Peer
@@ -32,7 +31,7 @@ from fynx.run.files import RunFiles
 from fynx.run.guards import Guards
 from fynx.run.notes import adopted, names
 from fynx.run.policy import host_policy, start_of
-from fynx.run.resolve import Resolver, sort_out, source_for
+from fynx.run.resolve import Resolver, sort_out, source_among
 from fynx.run.services import serve
 from fynx.run.status import status
 from fynx.run.words import describe
@@ -43,6 +42,8 @@ told = logging.getLogger("fynx.events")
 
 GOODBYE_S = 2.0
 """How long a graceful stop waits for the peers to confirm (bad-inputs L15: all over in less than 3 s)."""
+FIRST_LOOK_S = 3.0
+"""How long the start waits for name servers: until then nothing is guarded."""
 UP_S = 60.0
 DOWN_S = 5.0
 QUEUE = 1000
@@ -64,6 +65,7 @@ class Host:
         self._control: ControlServer | None = None
         self._services: list[asyncio.Task[None]] = []
         self._subscribers: list[Callable[[Event], None]] = []
+        self._outside: dict[str, tuple[str, ...]] = {}
         self._callers = {name: Caller(name, peer, self, self._resolver) for name, peer in config.peers.items()}
         self._stopping = False
         self._hurried = asyncio.Event()
@@ -117,8 +119,11 @@ class Host:
         plane = self.plane = await self._open_plane(driver, port)
         driver.open(port, plane, Worker(self.registry, plane, loop))
         self._guards = Guards(self.config, policy, plane, self._alive)
-        if isinstance(plane, RoutedPlane):
-            plane.expect_peers([address for addresses in resolved.values() for address in addresses])
+        for name, peer in self.config.peers.items():
+            written = sort_out(peer.remote.address)
+            found = (address for each in written.names for address in resolved.get(each, ()))
+            self._outside[name] = (*written.literals, *found)
+        self._expect()
         self._guards.begin(adopted(self._note))
         port.attach()
         if self._files is not None:
@@ -255,8 +260,7 @@ class Host:
     # What the driver tells (driver.Listener).
 
     def happened(self, event: Event) -> None:
-        line = describe(event)
-        if line:
+        if told.isEnabledFor(logging.INFO) and (line := describe(event)):
             told.info("%s", line, extra={"event": event})
         self.registry.notify.event(event)
         for callback in tuple(self._subscribers):
@@ -291,22 +295,25 @@ class Host:
 
     def resolved(self, peer: str, addresses: tuple[Network, ...]) -> None:
         self.driver.endpoint.resolved(peer, addresses)
-        if isinstance(self.plane, RoutedPlane):
-            self.plane.expect_peers([str(each.network_address) for each in addresses])
+        whole = (each for each in addresses if each.prefixlen == each.max_prefixlen)
+        self._outside[peer] = tuple(str(each.network_address) for each in whole)
+        self._expect()
         self._save()
 
     def path_to(self, peer: Peer, address: str) -> Path | None:
         """The path of a first message, or None when the system has no route there."""
-        ports = [path.local_port for path in self.port.local] if self.port is not None else []
-        if not ports:
+        if self.port is None:
             return None
+        ports = [path.local_port for path in self.port.local]
         plain = IKE_PORT in ports and peer.remote.port in (None, IKE_PORT)
         local_port = IKE_PORT if plain else ports[-1]
         remote_port = IKE_PORT if plain else (peer.remote.port or NAT_PORT)
         if peer.remote.port == IKE_PORT and not plain:
             remote_port = NAT_PORT
-        local = peer.local.address or self._source(address, remote_port)
-        return Path(local, local_port, address, remote_port) if local else None
+        mark = self.plane.mark if isinstance(self.plane, RoutedPlane) else 0
+        local = peer.local.address or source_among(self.port.local, address, remote_port, mark)
+        fits = local and (":" in local) == (":" in address)
+        return Path(local, local_port, address, remote_port) if fits else None
 
     def children_up(self, peer: str) -> frozenset[str] | None:
         sas = [sa for sa in self._sas(peer) if sa.established]
@@ -316,19 +323,16 @@ class Host:
 
     # Inside.
 
+    def _expect(self) -> None:
+        """Tells the plane which addresses must stay outside of every tunnel."""
+        if isinstance(self.plane, RoutedPlane):
+            self.plane.expect_peers([address for found in self._outside.values() for address in found])
+
     def _alive(self, peer: str, handle: int) -> bool:
         return any(handle in sa.children for sa in self._sas(peer))
 
     def _sas(self, peer: str) -> list[IkeSa]:
         return self.driver.endpoint.by_peer.get(peer, [])
-
-    def _source(self, address: str, port: int) -> str:
-        """A listening address of the right family; where we listen on all, the one that the system would choose."""
-        listening = [path.local for path in self.port.local] if self.port is not None else []
-        fitting = [local for local in listening if (":" in local) == (":" in address)]
-        if not any(ip_address(local).is_unspecified for local in fitting):
-            return next(iter(fitting), "")
-        return source_for(address, port, self.plane.mark if isinstance(self.plane, RoutedPlane) else 0)
 
     def _caller(self, peer: str) -> Caller:
         if peer not in self._callers:
@@ -374,7 +378,8 @@ class Host:
         """Every name of the configuration, asked at the same time; one that does not resolve is asked again later."""
         written = [sort_out(peer.remote.address) for peer in self.config.peers.values()]
         wanted = list(dict.fromkeys(name for each in written for name in each.names))
-        answers = await asyncio.gather(*(self._resolver.addresses(sort_out([name])) for name in wanted))
+        quick = Resolver(self._resolver.known, FIRST_LOOK_S)
+        answers = await asyncio.gather(*(quick.addresses(sort_out([name])) for name in wanted))
         return dict(zip(wanted, answers, strict=True))
 
     def _save_plane(self, state: Mapping[str, object]) -> None:

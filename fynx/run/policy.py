@@ -80,6 +80,9 @@ class _Peer:
             keepalive_s=peer.keepalive_s,
             retransmission=_retransmission(peer),
             childless=peer.childless,
+            fragmentation=peer.fragmentation,
+            fragment_size=peer.fragment_size,
+            reauth_s=peer.reauth_s or 0.0,
             lifetime=Lifetime(peer.lifetime.soft_s, peer.lifetime.hard_s, jitter=peer.lifetime.jitter),
         )
 

@@ -10,6 +10,10 @@ import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from fynx.plugin.transport import Path
+from fynx.run.threads import Threads
 
 MOST = 16
 """Addresses taken from one answer."""
@@ -36,6 +40,7 @@ class Resolver:
     """Remembers the last good answer of each name, and falls back on it when DNS does not answer."""
 
     known: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    wait_s: float = WAIT_S
 
     async def addresses(self, written: Written) -> tuple[str, ...]:
         """All addresses to try, literals first. Empty when nothing resolves."""
@@ -45,16 +50,34 @@ class Resolver:
         return tuple(dict.fromkeys(found))
 
     async def _ask(self, name: str) -> Sequence[str]:
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(WAIT_S):
-                answers = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+            async with asyncio.timeout(self.wait_s):
+                answers = await _look_up(name)
         except (OSError, UnicodeError, TimeoutError):
             return self.known.get(name, ())
         found = tuple(dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers))[:MOST]
         if found:
             self.known[name] = found
         return found
+
+
+async def _look_up(name: str) -> list[tuple[Any, ...]]:
+    """On a thread that holds up nobody: a dead name server may take half a minute, a stop must not."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[tuple[Any, ...]]] = loop.create_future()
+
+    def settle(outcome: list[tuple[Any, ...]] | Exception) -> None:
+        if answer.done():
+            return
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+
+    threads = Threads("resolve", loop, 1)
+    threads.submit(lambda: list(socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)), settle)
+    threads.close()
+    return await answer
 
 
 def sort_out(addresses: Iterable[str]) -> Written:
@@ -70,6 +93,14 @@ def sort_out(addresses: Iterable[str]) -> Written:
         else:
             names.append(text)
     return Written(tuple(literals), tuple(names), tuple(networks), anyone)
+
+
+def source_among(listening: Iterable[Path], remote: str, port: int, mark: int) -> str:
+    """A listening address of the family of ``remote``; where we listen on all, the one that the system would choose."""
+    fitting = [path.local for path in listening if (":" in path.local) == (":" in remote)]
+    if not any(ipaddress.ip_address(local).is_unspecified for local in fitting):
+        return next(iter(fitting), "")
+    return source_for(remote, port, mark)
 
 
 def source_for(remote: str, port: int, mark: int) -> str:

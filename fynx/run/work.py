@@ -9,7 +9,8 @@ import logging
 import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from traceback import format_tb
 
 from fynx.errors import FynxError
 from fynx.kernel.registry import Registry
@@ -27,18 +28,19 @@ from fynx.plugin.work import (
     Verify,
     Work,
 )
+from fynx.run.threads import Threads
 
 log = logging.getLogger("fynx.run")
 
-AUTHORIZERS = 4
+AUTHORIZERS = 8
 
 
 class Worker:
     """``submit(work, done)`` calls ``done(outcome)``, at once or later, always on the loop's thread; never raises."""
 
     def __init__(self, registry: Registry, plane: Plane, loop: AbstractEventLoop, random: Random = os.urandom) -> None:
-        self._registry, self._plane, self._loop, self._random = registry, plane, loop, random
-        self._threads = ThreadPoolExecutor(AUTHORIZERS, thread_name_prefix="fynx-authorize")
+        self._registry, self._plane, self._random = registry, plane, random
+        self._threads = Threads("authorize", loop, AUTHORIZERS)
 
     def submit(self, work: Work, done: Callable[[object], None]) -> None:
         if isinstance(work, Authorize):
@@ -49,13 +51,14 @@ class Worker:
         except FynxError as error:
             outcome = error
         except Exception as error:
-            # A plugin's bug ends this exchange; its text may quote secrets, so only the kind is told.
-            log.exception("%s failed", type(work).__name__)
-            outcome = FynxError(f"{type(work).__name__} failed inside ({type(error).__name__})")
+            # A plugin's bug ends this exchange; its text may quote secrets, so only its kind and place are told.
+            kind, place = type(error).__name__, "".join(format_tb(error.__traceback__))
+            log.error("%s failed inside (%s)\n%s", type(work).__name__, kind, place)
+            outcome = FynxError(f"{type(work).__name__} failed inside ({kind})")
         done(outcome)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _perform(self, work: Work) -> object:
         match work:
@@ -91,12 +94,5 @@ class Worker:
         return found
 
     def _authorize(self, work: Authorize, done: Callable[[object], None]) -> None:
-        future = self._threads.submit(self._registry.notify.authorize, work.request)
-
-        def finished(future: Future[bool]) -> None:
-            failed = future.cancelled() or future.exception() is not None
-            outcome = False if failed else future.result()
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(done, outcome)
-
-        future.add_done_callback(finished)
+        ask = partial(self._registry.notify.authorize, work.request)
+        self._threads.submit(ask, lambda outcome: done(outcome is True))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from lab import shark
 from lab.charon import Refused
-from lab.pair import ROLES, Pair
-from lab.plan import Plan
+from lab.pair import ROLES, Pair, Settings, running
+from lab.plan import Plan, networks, numbered
 from lab.topology import inner
 
 SUITES = {
@@ -24,32 +24,42 @@ OPENED = "isakmp.exchangetype == 35 || (isakmp.exchangetype == 37 && isakmp.dele
 """What cannot be told without the keys."""
 
 
-def _plan(suite: str) -> Plan:
-    ike, esp = SUITES[suite]
-    return replace(Plan(), ike=(ike,)).with_esp(esp)
+PLANS = {
+    suite: numbered(number, ike=ike, esp=esp) for number, (suite, (ike, esp)) in enumerate(SUITES.items(), start=1)
+}
 
 
-@pytest.mark.parametrize("role", ROLES)
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    both: Pair
+    keys: Path
+
+
+@pytest.fixture(scope="module", params=ROLES)
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("capture")
+    settings = Settings(plans=list(PLANS.values()), fynx={"keylog": str(folder / "keys")})
+    with running("direct", folder, ROLES[request.param], settings) as both:
+        yield Gateway(both, folder / "keys")
+
+
 @pytest.mark.parametrize("suite", SUITES)
-def test_tshark_opens_ike_and_esp_with_our_key_file(
-    pair: Callable[..., Pair], tmp_path: Path, role: str, suite: str
-) -> None:
-    keys = tmp_path / "keys"
-    both = pair(*ROLES[role], plans=[_plan(suite)], fynx={"keylog": str(keys)})
+def test_tshark_opens_ike_and_esp_with_our_key_file(gateway: Gateway, tmp_path: Path, suite: str) -> None:
+    both, plan = gateway.both, PLANS[suite]
+    left, right = (networks(plan.children[0], side)[0].removesuffix("/32") for side in (0, 1))
     with both.capture() as capture:
-        both.left.up(both.plan)
-        both.both_have()
-        assert both.ping() == 3
-        both.left.down(both.plan)
-        both.both_lost()
+        both.left.up(plan)
+        both.both_have(plan)
+        assert both.ping(plan.children[0]) == 3
+        both.left.down(plan)
+        both.both_lost(plan)
     pcap = capture.write(tmp_path / "outside.pcap")
-    assert shark.octets(LEFT, RIGHT) not in capture.octets, "an inner header in clear"
-    rows = shark.fields(pcap, keys, OPENED, "isakmp.id.data.fqdn", "isakmp.delete.protoid", "ip.src", "esp.sequence")
-    request, response = rows[0][0], rows[1][0]
-    assert "left.test" in request
-    assert response == "right.test"
-    echoes = [row for row in rows if row[3]]
-    assert [inside.split(",")[-1] for _, _, inside, _ in echoes] == [LEFT, RIGHT] * 3
+    assert shark.octets(left, right) not in capture.octets, "an inner header in clear"
+    columns = ("isakmp.id.data.fqdn", "isakmp.delete.protoid", "ip.src", "esp.sequence")
+    rows = shark.fields(pcap, gateway.keys, OPENED, *columns)
+    assert plan.left_id in rows[0][0].split(",")
+    assert rows[1][0] == plan.right_id
+    assert [inside.split(",")[-1] for _, _, inside, sequence in rows if sequence] == [left, right] * 3
     assert [deleted for _, deleted, _, _ in rows if deleted] == ["1"], "the DELETE of the IKE SA is readable"
 
 

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from lab.pair import ROLES, Pair
-from lab.plan import Plan
+from lab.pair import ROLES, Pair, Settings, running
+from lab.plan import Plan, numbered
 
+IKE = "aes128gcm16-prfsha256-x25519"
 IDENTITIES = {
     "fqdn": ("left.example.net", "right.example.net"),
     "email": ("left@example.net", "right@example.net"),
     "address": ("192.0.2.1", "192.0.2.2"),
     "address6": ("2001:db8::1", "2001:db8::2"),
     "key_id": ("@#6c656674", "@#72696768740001fe"),
-    "mixed": ("@#6c656674", "right@example.net"),
+    "mixed": ("@#6d69786564", "right@example.org"),
+}
+PLANS = {
+    kind: replace(numbered(number, ike=IKE, esp="aes128gcm16"), left_id=left, right_id=right)
+    for number, (kind, (left, right)) in enumerate(IDENTITIES.items(), start=1)
 }
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.fixture(scope="module", params=ROLES)
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """All kinds beside each other: whoever calls is told apart by the identity alone."""
+    settings = Settings(plans=list(PLANS.values()))
+    with running("direct", tmp_path_factory.mktemp("identities"), ROLES[request.param], settings) as both:
+        yield both
+
+
 @pytest.mark.parametrize("kind", IDENTITIES)
-def test_identity_of_each_type_is_accepted(pair: Callable[..., Pair], role: str, kind: str) -> None:
-    left, right = IDENTITIES[kind]
-    plan = replace(Plan(), left_id=left, right_id=right)
-    both = pair(*ROLES[role], plans=[plan])
-    both.left.up(plan)
-    both.both_have()
-    assert both.ping() == 3
+def test_identity_of_each_type_is_accepted(gateway: Pair, kind: str) -> None:
+    plan = PLANS[kind]
+    gateway.left.up(plan)
+    gateway.both_have(plan)
+    assert gateway.ping(plan.children[0]) == 3
+    gateway.left.down(plan)
+    gateway.both_lost(plan)
 
 
 def test_fynx_initiates_without_idr(pair: Callable[..., Pair]) -> None:

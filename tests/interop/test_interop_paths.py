@@ -81,10 +81,10 @@ def test_tcp_arrives_whole_both_ways(pair: Callable[..., Pair], role: str, outer
         assert arrived == sent
 
 
-@pytest.mark.parametrize("size", [1, 1300, 1372, 1400, 4000, 20000])
-def test_an_echo_of_each_size_returns(pair: Callable[..., Pair], size: int) -> None:
+def test_an_echo_of_each_size_returns(pair: Callable[..., Pair]) -> None:
     both = pair("fynx", "strongswan")
     both.left.up(both.plan)
     both.both_have()
-    assert both.ping(size=size) == 3
-    assert both.ping(size=size, back=True) == 3
+    sizes = (1, 1200, 1300, *range(1340, 1412), 1472, 4000, 20000)
+    assert [size for size in sizes if both.ping(size=size, count=1) != 1] == []
+    assert [size for size in sizes if both.ping(size=size, count=1, back=True) != 1] == []

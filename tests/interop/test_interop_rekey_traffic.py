@@ -85,3 +85,28 @@ def test_the_soft_lifetime_alone_replaces_the_ike_sa(pair: Callable[..., Pair]) 
         until(lambda: spis(both) != first, "the IKE SA was rekeyed by its lifetime", within_s=10.0)
     assert counted.lost == []
     assert both.ping() == 3
+
+
+def test_fynx_authenticates_again_and_loses_nothing(pair: Callable[..., Pair]) -> None:
+    """A whole new IKE SA with the same children, then the old one is deleted (RFC 7296 section 2.8.3)."""
+    both = pair("fynx", "strongswan", fynx_peer={"reauth_s": 2})
+    both.left.up(both.plan)
+    both.both_have()
+    first = spis(both)
+    with numbered(both) as counted:
+        until(lambda: spis(both) != first and both.charon.ike_sa_count() == 1, "authenticated again", within_s=10.0)
+    assert counted.lost == []
+    assert both.ping() == 3
+
+
+def test_strongswan_authenticates_again_and_fynx_loses_nothing(pair: Callable[..., Pair]) -> None:
+    """strongSwan makes before it breaks when told to (charon.make_before_break)."""
+    options = {"make_before_break": "yes"}
+    both = pair("strongswan", "fynx", strongswan=options, strongswan_peer={"reauth_time": "3s", "over_time": "5s"})
+    both.left.up(both.plan)
+    both.both_have()
+    first = spis(both)
+    with numbered(both) as counted:
+        until(lambda: spis(both) != first and both.charon.ike_sa_count() == 1, "authenticated again", within_s=12.0)
+    assert len(counted.lost) <= 5  # strongSwan takes the old SA's policies away and puts the new one's back
+    assert both.ping() == 3

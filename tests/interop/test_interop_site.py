@@ -130,3 +130,27 @@ def test_both_ends_may_start_by_themselves(pair: Callable[..., Pair]) -> None:
     until(lambda: both.ping(count=1) == 1, "an echo returns")
     assert both.ping(back=True) == 3
     assert both.ping() == 3
+
+
+def test_traffic_itself_brings_the_tunnel_up(pair: Callable[..., Pair]) -> None:
+    """``start: trap``: the first packet asks for the child."""
+    both = pair("fynx", "strongswan", fynx_child={"start": "trap"})
+    assert not both.fynx.established(both.plan)
+    until(lambda: both.ping(count=1) == 1, "an echo returns")
+    assert both.ping(back=True) == 3
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_road_warrior_sends_everything_through_the_tunnel(pair: Callable[..., Pair], role: str) -> None:
+    """0.0.0.0/0 behind the right end, a NAT on the way: the tunnel's own packets do not go into the tunnel."""
+    plan = Plan().with_networks((f"{inner(0)}/32",), ("0.0.0.0/0",))
+    both = pair(*ROLES[role], topology="left_behind_nat", plans=[plan])
+    both.left.up(plan)
+    both.both_have()
+    hosts = both.topology
+    assert traffic.ping(hosts.left.namespace, inner(0), inner(1, 3)) == 3
+    assert traffic.ping(hosts.right.namespace, inner(1, 3), inner(0)) == 3
+    sent, arrived = traffic.transfer(hosts.left.namespace, inner(0), hosts.right.namespace, inner(1), size=300_000)
+    assert sent == arrived
+    both.left.down(plan)
+    both.both_lost()

@@ -232,8 +232,8 @@ class World:
             place.ip(
                 f"addr add {OUTER[side]}/24 dev eth0",
                 f"addr add {OUTER6[side]}/64 dev eth0 nodad",
-                f"addr add {INNER[side]}/16 dev lo",
-                f"addr add {INNER6[side]}/64 dev lo nodad",
+                f"addr add {INNER[side]}/32 dev lo",
+                f"addr add {INNER6[side]}/128 dev lo nodad",
                 "link set eth0 up",
                 f"route add default via {near4}.254",
                 f"route add default via {near6}fe",

@@ -106,6 +106,8 @@ class Script:
         """Of the initiator's first message."""
         self.shared = b""
         """g^ir."""
+        self.extra: tuple[Payload, ...] = ()
+        """What else goes into the message of IKE_SA_INIT."""
         world.attach(address, self)
 
     # The network.
@@ -180,6 +182,7 @@ class Script:
             KePayload(self.method, self.offer.public),
             NoncePayload(nonce),
             *natd_notifies(self.spi_i, self.spi_r, path),
+            *self.extra,
         ]
 
     def begin(self, payloads: Sequence[Payload] | None = None) -> bytes:

@@ -96,6 +96,7 @@ def test_a2_auth_of_another_length_fails(role: str, length: int) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_a2_every_bit_of_auth_counts(role: str) -> None:
     for bit in range(0, 48 * 8, 37):
+
         def forge(script: Script, bit: int = bit) -> list[Payload]:
             data = bytearray(script.auth(script.own_id).data)
             data[bit // 8] ^= 1 << bit % 8

@@ -7,8 +7,11 @@ from typing import cast
 
 from fynx.ike.sa import IkeSa
 from fynx.ike.tasks.auth import AuthTask
+from fynx.ike.tasks.auth_lifetime import AuthLifetimeTask
 from fynx.ike.tasks.child import ChildTask
+from fynx.ike.tasks.childless import ChildlessTask
 from fynx.ike.tasks.delete import DeleteTask, NotifyTask
+from fynx.ike.tasks.fragmentation import FragmentationTask
 from fynx.ike.tasks.init import InitTask
 from fynx.ike.tasks.natd import NatDetectionTask
 from fynx.ike.tasks.rekey_ike import RekeyIkeTask
@@ -24,6 +27,10 @@ def _init(view: SaView, _: _Options) -> Task:
 
 def _natd(view: SaView, _: _Options) -> Task:
     return NatDetectionTask(cast("IkeSa", view))
+
+
+def _fragmentation(view: SaView, _: _Options) -> Task:
+    return FragmentationTask(cast("IkeSa", view))
 
 
 def _auth(view: SaView, _: _Options) -> Task:
@@ -47,6 +54,14 @@ def _rekey_ike(view: SaView, options: _Options) -> Task | None:
     return None if options and "rekey_ike" not in options else RekeyIkeTask(cast("IkeSa", view), options)
 
 
+def _childless(view: SaView, _: _Options) -> Task:
+    return ChildlessTask(cast("IkeSa", view))
+
+
+def _auth_lifetime(view: SaView, _: _Options) -> Task:
+    return AuthLifetimeTask(cast("IkeSa", view))
+
+
 def _delete(view: SaView, options: _Options) -> Task:
     return DeleteTask(cast("IkeSa", view), options)
 
@@ -66,11 +81,15 @@ CORE = Extension(
     tasks=(
         TaskSpec("init", ExchangeType.IKE_SA_INIT, 100, _init),
         TaskSpec("natd", ExchangeType.IKE_SA_INIT, 200, _natd),
+        TaskSpec("fragmentation", ExchangeType.IKE_SA_INIT, 300, _fragmentation),
+        TaskSpec("childless", ExchangeType.IKE_SA_INIT, 300, _childless),
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
+        TaskSpec("auth_lifetime", ExchangeType.IKE_AUTH, 400, _auth_lifetime),
         TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),
         TaskSpec("child", ExchangeType.CREATE_CHILD_SA, 600, _next_child),
         TaskSpec("rekey_ike", ExchangeType.CREATE_CHILD_SA, 700, _rekey_ike),
         TaskSpec("notify", ExchangeType.INFORMATIONAL, 300, _notify),
+        TaskSpec("auth_lifetime", ExchangeType.INFORMATIONAL, 400, _auth_lifetime),
         TaskSpec("delete", ExchangeType.INFORMATIONAL, 500, _delete),
     ),
 )

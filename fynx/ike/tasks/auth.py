@@ -18,7 +18,7 @@ from fynx.ike.states import IkeEvent
 from fynx.plugin.auth import AuthContext, AuthorizeRequest, AuthValue, Identity
 from fynx.plugin.extension import Incoming, Outgoing, Running
 from fynx.plugin.work import Authorize, Sign, Verify
-from fynx.wire.iana import ExchangeType, NotifyType, name_of
+from fynx.wire.iana import NotifyType, name_of
 from fynx.wire.payload import AuthPayload, IdPayload, NotifyPayload
 
 FAILED = NotifyType.AUTHENTICATION_FAILED
@@ -107,7 +107,7 @@ class AuthTask:
             if initial:
                 self.sa.services.drop(sibling, "the peer started afresh (INITIAL_CONTACT)", confirmed=True)
             elif policy.unique == "replace":
-                sibling.start(ExchangeType.INFORMATIONAL, delete="replaced by a newer SA of the same identity")
+                self.sa.services.supersede(sibling)
 
     # Both.
 

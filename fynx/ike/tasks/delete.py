@@ -55,7 +55,10 @@ class DeleteTask:
         if "delete" in self.options:
             self.sa.closing = str(self.options["delete"])
         elif self.child is not None:
-            remove_child(self.sa, self.child, "deleted by us", linger=self.replaced, confirmed=True)
+            if self.replaced:
+                remove_replaced(self.sa, self.child)
+            else:
+                remove_child(self.sa, self.child, "deleted by us", confirmed=True)
 
     def _requested(self, message: Incoming) -> None:
         deletes = every(message, DeletePayload)
@@ -71,8 +74,10 @@ class DeleteTask:
                 continue
             if child.state is not ChildState.DELETING:  # else both deleted at once: each names only its own half
                 self.answer.append(_spi(child.spi_in))
-            replaced = deleted_by_peer(self.sa, child)
-            remove_child(self.sa, child, "deleted by the peer", linger=replaced, confirmed=True)
+            if deleted_by_peer(self.sa, child):
+                remove_replaced(self.sa, child)
+            else:
+                remove_child(self.sa, child, "deleted by the peer", confirmed=True)
 
     def _by_peer_spi(self, spi: int) -> ChildSa | None:
         return next((child for child in self.sa.children.values() if child.spi_out == spi), None)
@@ -110,14 +115,19 @@ FATAL_ALONE = (
 
 
 def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, linger: bool = False) -> None:
-    """Takes the child out of the SA and of the plane, once; one that was replaced lingers there and is no news."""
+    """Takes the child out of the SA and of the plane, once; ``linger``: it receives for a while what is in flight."""
     if sa.children.pop(child.handle, None) is None:
         return
     child.advance(ChildEvent.GONE)
     sa.services.retire(child.handle, confirmed=confirmed, linger=linger)
-    if linger:
-        return
     sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason))
+
+
+def remove_replaced(sa: IkeSa, child: ChildSa) -> None:
+    """As ``remove_child``, for one whose successor was announced: no news."""
+    if sa.children.pop(child.handle, None) is not None:
+        child.advance(ChildEvent.GONE)
+        sa.services.retire(child.handle, confirmed=True, linger=True)
 
 
 def _spi(spi: int) -> bytes:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ T = TypeVar("T")
 
 PREFIX = "fxl"
 CLONE_NEWNET = 0x40000000
+_numbers = count(1)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,7 +36,7 @@ class Namespace:
     """One network namespace, named after this process so that parallel runs do not meet."""
 
     def __init__(self, role: str) -> None:
-        self.name = f"{PREFIX}{os.getpid()}-{role}"
+        self.name = f"{PREFIX}{os.getpid()}-{next(_numbers)}-{role}"
         run("ip", "netns", "add", self.name)
         self.ip("link set lo up")
 

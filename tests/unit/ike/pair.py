@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from types import MappingProxyType
 
 from fynx.errors import FynxError
 from fynx.events import Event
@@ -35,6 +37,14 @@ def peer(name: str, ids: tuple[bytes, bytes], nets: tuple[str, str], remote: str
     child = ChildPolicy("net", (selector(nets[0]),), (selector(nets[1]),), ESP)
     own, other = (Identity(2, one) for one in ids)
     return PeerPolicy(name, (ip_network(remote),), own, other, auth, auth, IKE, (child,))
+
+
+def changed(policy: PeerPolicy, changes: Mapping[str, object]) -> PeerPolicy:
+    """``children`` counts how many are kept."""
+    kept = dict(changes)
+    if "children" in kept:
+        kept["children"] = policy.children[: int(str(kept["children"]))]
+    return replace(policy, **kept)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -73,14 +83,21 @@ class Side:
 class Pair:
     """``left`` initiates to ``right``; ``settle`` runs until nothing moves."""
 
-    def __init__(self, *, plugins: tuple[str, ...] = PLUGINS, extra: tuple[Extension, ...] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        plugins: tuple[str, ...] = PLUGINS,
+        extra: tuple[Extension, ...] = (),
+        left: Mapping[str, object] = MappingProxyType({}),
+        right: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         registry = boot(plugins)
         extensions = (CORE, *registry.extensions, *extra)
-        left = peer("right", (b"left.test", b"right.test"), ("198.51.100.0/25", "203.0.113.0/25"), f"{RIGHT}/32")
-        right = peer("left", (b"right.test", b"left.test"), ("203.0.113.0/25", "198.51.100.0/25"), f"{LEFT}/32")
+        dials = peer("right", (b"left.test", b"right.test"), ("198.51.100.0/25", "203.0.113.0/25"), f"{RIGHT}/32")
+        answers = peer("left", (b"right.test", b"left.test"), ("203.0.113.0/25", "198.51.100.0/25"), f"{LEFT}/32")
         self.left, self.right = (
             Side(Endpoint(HostPolicy((one,)), registry.algorithms, extensions, random.Random(seed).randbytes), registry)
-            for seed, one in ((1, left), (2, right))
+            for seed, one in ((1, changed(dials, left)), (2, changed(answers, right)))
         )
         self.now = 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fynx.events import ChildDown, ChildRekeyed, IkeDown, IkeRekeyed
+from fynx.events import ChildDown, ChildRekeyed, HandshakeFailed, IkeDown, IkeRekeyed
 from fynx.ike.effects import Activate, CheckLiveness, InitiateChild, Rekey, Remove, Terminate
 from fynx.plugin import Expire
 from tests.unit.ike.pair import Pair, Side
@@ -175,3 +175,53 @@ def test_a_new_child_after_an_IKE_rekey_gets_keys_of_the_new_SA(pair: Pair) -> N
     rekey(pair.right, "net")
     pair.settle()
     crosswise(pair)
+
+
+def test_reauthentication_makes_before_it_breaks_and_children_linger() -> None:
+    # a new IKE_SA_INIT and IKE_AUTH beside the old SA, then SK {D} on the old one
+    pair = Pair(left={"reauth_s": 100.0})
+    pair.up()
+    (before,) = pair.left.endpoint.snapshot()
+    until(pair, 100.0)
+    (after,) = pair.left.endpoint.snapshot()
+    assert after.spi_i != before.spi_i
+    crosswise(pair)
+    assert not [effect for effect in pair.left.effects if isinstance(effect, Remove)]
+    later(pair, 120.0)
+    assert [effect.handle for effect in pair.left.effects if isinstance(effect, Remove)] == [1]
+
+
+def test_the_responders_AUTH_LIFETIME_makes_the_initiator_authenticate_again() -> None:
+    pair = Pair(right={"reauth_s": 200.0})
+    pair.up()
+    (before,) = pair.left.endpoint.snapshot()
+    until(pair, 150.0)
+    assert pair.left.endpoint.snapshot()[0].spi_i == before.spi_i
+    until(pair, 200.0)
+    assert pair.left.endpoint.snapshot()[0].spi_i != before.spi_i
+    crosswise(pair)
+
+
+def test_an_auth_lifetime_of_zero_starts_no_storm_c23() -> None:
+    pair = Pair(right={"reauth_s": 0.5})
+    pair.up()
+    (before,) = pair.left.endpoint.snapshot()
+    until(pair, 30.0)
+    assert pair.left.endpoint.snapshot()[0].spi_i == before.spi_i
+
+
+def test_an_IKE_SA_without_a_child_where_both_sides_allow_it() -> None:
+    # <-- N(CHILDLESS_IKEV2_SUPPORTED); SK {IDi, IDr, AUTH} --> <-- SK {IDr, AUTH}; then CREATE_CHILD_SA
+    pair = Pair(left={"childless": True, "children": 0}, right={"childless": True})
+    pair.up()
+    (sa,) = pair.left.endpoint.snapshot()
+    assert sa.state == "established"
+    assert sa.children == ()
+
+
+def test_a_peer_that_cannot_be_childless_is_named_as_the_reason() -> None:
+    pair = Pair(left={"childless": True, "children": 0})
+    pair.up()
+    assert pair.left.endpoint.snapshot() == ()
+    (failed,) = [event for event in pair.left.events if isinstance(event, HandshakeFailed)]
+    assert "RFC 6023" in failed.reason

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
+import threading
+import time
 
 import pytest
 
@@ -26,12 +27,12 @@ def test_addresses_are_sorted_by_kind() -> None:
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, found: list[str] | OSError) -> None:
-    async def getaddrinfo(*_: object, **__: object) -> list[tuple[object, ...]]:
+    def getaddrinfo(*_: object, **__: object) -> list[tuple[object, ...]]:
         if isinstance(found, OSError):
             raise found
         return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (address, 0)) for address in found]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 def test_names_are_asked_again_capped_and_remembered_when_dns_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +49,21 @@ def test_names_are_asked_again_capped_and_remembered_when_dns_is_dead(monkeypatc
         assert await resolver.addresses(written) == ("192.0.2.1", "203.0.113.7")
 
     run(test)
+
+
+def test_a_name_server_that_hangs_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row L14: and not the end of the program either."""
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(30) and [])
+
+    async def test() -> None:
+        resolver = Resolver({"vpn.example.net": ("192.0.2.7",)}, wait_s=0.05)
+        assert await resolver.addresses(sort_out(("vpn.example.net",))) == ("192.0.2.7",)
+
+    began = time.monotonic()
+    run(test)
+    assert time.monotonic() - began < 5
+    release.set()
 
 
 def test_each_attempt_takes_the_address_that_the_name_has_then(monkeypatch: pytest.MonkeyPatch) -> None:

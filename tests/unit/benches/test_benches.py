@@ -1,0 +1,52 @@
+"""The benchmarks run and say what the schema asks for; their figures are not judged here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benches import __main__ as program
+from benches import esp, handshake
+from benches.result import Result
+
+
+def test_without_a_name_the_benchmarks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main([]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["handshake", "esp"]
+
+
+def test_an_unknown_benchmark_is_wrong_usage() -> None:
+    assert program.main(["dance"]) == 2
+
+
+def test_esp_measures_every_provider_and_python_with_every_suite(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(esp, "ROUND_S", 0.001)
+    monkeypatch.setattr(esp, "SIZES", (64,))
+    assert program.main(["esp", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert list(facts) == ["schema", "bench", "machine", "rows", "ratios"]
+    assert facts["schema"] == "fynx.bench/1"
+    assert set(facts["machine"]) == {"cpu", "cores", "kernel", "python"}
+    cases = {row["case"] for row in facts["rows"]}
+    kinds = ("batch", "one", "plane", "plane-one", "python")
+    assert cases == {f"{suite}-64-{kind}" for suite in esp.SUITES for kind in kinds}
+    assert all(0 < row["min"] <= row["median"] <= row["max"] for row in facts["rows"])
+    assert "aes128gcm16-64/libcrypto/python" in facts["ratios"]
+
+
+def test_handshake_measures_one_process_and_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshake, "SUITES", handshake.SUITES[:1])
+    monkeypatch.setattr(handshake, "CYCLES", 1)
+    monkeypatch.setattr(handshake, "SINGLES", 5)
+    rows = {row.case.removesuffix(handshake.SUITES[0]): row for row in handshake.run().rows}
+    assert len(rows) == 6
+    assert all(row.median > 0 for row in rows.values())
+
+
+def test_a_ratio_is_the_median_over_the_rounds_and_not_of_the_medians() -> None:
+    result = Result("x")
+    result.ratio("a/b/c", [2.0, 30.0, 8.0], [1.0, 10.0, 2.0])
+    assert result.ratios == {"a/b/c": 3.0}
