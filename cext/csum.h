@@ -13,7 +13,7 @@ uint64_t fynx_csum(const uint8_t *p, size_t n);
 /* The same, and copies them. */
 uint64_t fynx_csum_copy(uint8_t *to, const uint8_t *from, size_t n);
 
-/* Addresses, protocol and length of what follows (RFC 793 section 3.1, RFC 8200 section 8.1); `ip` is the IP header. */
+/* Addresses, protocol and length of what follows (RFC 0793 section 3.1, RFC 8200 section 8.1); `ip` is the IP header. */
 uint64_t fynx_csum_pseudo(const uint8_t *ip, uint8_t protocol, uint32_t length);
 
 /* Sixteen bits, not complemented, in network order as they lie in memory. */
@@ -30,7 +30,7 @@ static inline void fynx_csum_store(uint8_t *field, uint64_t sum) {
   memcpy(field, &value, sizeof value);
 }
 
-/* UDP: a sum of zero travels as all ones, for zero means that there is none (RFC 768). */
+/* UDP: a sum of zero travels as all ones, for zero means that there is none (RFC 0768). */
 static inline void fynx_csum_store_udp(uint8_t *field, uint64_t sum) {
   uint16_t value = (uint16_t)~fynx_csum_fold(sum);
   if (value == 0) value = UINT16_MAX;

@@ -57,7 +57,8 @@ static bool random_iv(struct fynx_worker *w, uint8_t *iv, uint32_t len) {
 
 /* Outside as inside: DSCP (RFC 4301 section 5.1.2.1), and ECN in the normal mode of RFC 6040 section 4.1. */
 static uint8_t traffic_class(const uint8_t *packet) {
-  return packet[0] >> 4 == 4 ? packet[1] : (uint8_t)(packet[0] << 4 | packet[1] >> 4);
+  if (packet[0] >> 4 == 4) return packet[1];
+  return (uint8_t)(packet[0] << 4 | packet[1] >> 4);
 }
 
 /* Header, padding and trailer around the packet in its slot; false when it gets no IV. */
