@@ -16,6 +16,7 @@
   X(CONGESTION, "congestion")     /* marked outside, and the inner packet cannot carry the mark (RFC 6040) */ \
   X(SEQUENCE, "sequence")         /* sequence numbers used up (RFC 4303 section 3.3.3) */ \
   X(TOO_BIG, "too_big")           /* sealed packet larger than a datagram */     \
+  X(PATH_MTU, "path_mtu")         /* larger than the path takes, and not to be cut: the sender was told */ \
   X(SEAL, "seal")                 /* the cipher refused to seal, or no IV was to be had */
 
 /* Refusals before or after any SA. */
@@ -52,6 +53,8 @@
   X(RECEIVE_BUFFERS, "receive_buffers") \
   X(SEND_MESSAGES, "send_messages") \
   X(SPLIT_SENDS, "split_sends")   \
+  X(TOO_BIG_TOLD, "too_big_told") \
+  X(FRAGMENTED, "fragmented")     \
   X(TUN_READS, "tun_reads")       \
   X(TUN_WRITES, "tun_writes")     \
   X(KEEPALIVES, "keepalives")     \

@@ -27,6 +27,7 @@ static void classify(struct fynx_worker *w, const struct fynx_spd *spd, struct f
   } else {
     slot->sa = rule->out;
     slot->handle = rule->out->handle;
+    if (!fynx_mtu_pass(w, slot, rule->out)) fynx_drop_sa(w, &rule->out->counters, slot, FYNX_DROP_PATH_MTU);
   }
 }
 
@@ -34,6 +35,7 @@ static void classify(struct fynx_worker *w, const struct fynx_spd *spd, struct f
 static void classify_next(struct fynx_worker *w, const struct fynx_spd *spd, struct fynx_slot *slot) {
   slot->verdict = FYNX_PASS;
   slot->sa = NULL;
+  w->wide = 0;
   if (!slot->follows || slot[-1].verdict != FYNX_PASS) {
     classify(w, spd, slot);
     return;
@@ -126,11 +128,13 @@ static void seal_group(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t f
   uint32_t count = gather(w, sa, from, n), framed = 0;
   if (!count) return;
   const struct fynx_endpoint *endpoint = atomic_load(&sa->endpoint);
+  fynx_mtu_look(w->plane, sa, endpoint);
   uint64_t next = atomic_fetch_add_explicit(&sa->sequence, count, memory_order_relaxed);
   for (uint32_t i = 0; i < count; i++) {
     struct fynx_slot *slot = &w->slot[w->member[i]];
     slot->sequence = ++next;
     slot->endpoint = endpoint;
+    slot->out = sa;
     if (next > sa->hard_limit)
       fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_SEQUENCE);
     else if (!frame(w, sa, slot, framed))
@@ -145,10 +149,12 @@ static void seal_group(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t f
 }
 
 /* Slots hold inner packets with FYNX_HEAD octets of room before and FYNX_TAIL behind; afterwards ESP packets. */
-void fynx_encap(struct fynx_worker *w, uint32_t n) {
+uint32_t fynx_encap(struct fynx_worker *w, uint32_t n) {
   const struct fynx_spd *spd = atomic_load(&w->plane->spd);
   for (uint32_t i = 0; i < n; i++) classify_next(w, spd, &w->slot[i]);
+  if (n && w->wide) n = fynx_mtu_cut(w, n, w->wide);
   for (uint32_t i = 0; i < n; i++)
     if (w->slot[i].verdict == FYNX_PASS && w->slot[i].sa) seal_group(w, w->slot[i].sa, i, n);
   fynx_count(w, FYNX_COUNT_BATCHES_OUT, 1);
+  return n;
 }

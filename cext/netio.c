@@ -42,7 +42,7 @@ void *fynx_tx_main(void *argument) {
     uint32_t n = fynx_tun_read(w);
     if (n) {
       fynx_online(w);
-      fynx_encap(w, n);
+      n = fynx_encap(w, n);
       fynx_send_slots(w, n);
       fynx_offline(w);
     } else if (w->io->failures) { /* poll would return at once for ever: look again in a while */

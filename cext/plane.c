@@ -62,6 +62,8 @@ static int plane_fill(struct fynx_plane *plane, uint32_t capacity, int inproc) {
   plane->mask = size - 1;
   plane->inproc = inproc != 0;
   atomic_init(&plane->epoch, 1);
+  atomic_init(&plane->narrowest, UINT32_MAX);
+  plane->mtu = FYNX_INNER_MAX;
   plane->table = calloc(size, sizeof *plane->table);
   plane->spi_state = calloc(size, sizeof *plane->spi_state);
   plane->spi_value = calloc(size, sizeof *plane->spi_value);

@@ -49,6 +49,11 @@ static void send_singly(struct fynx_worker *w, int fd, const struct msghdr *head
   }
 }
 
+/* The path has become narrower. */
+static void look_again(const struct fynx_slot *slot) {
+  atomic_store_explicit(&slot->out->look_ms, 0, memory_order_relaxed);
+}
+
 /* A message of several packets that the path or the device does not take as such: EMSGSIZE and EINVAL when a packet is
  * larger than the path's MTU, EIO when the device cannot even be helped with checksums. */
 static bool split_up(struct fynx_worker *w, int fd, uint32_t at, int error) {
@@ -56,6 +61,7 @@ static bool split_up(struct fynx_worker *w, int fd, uint32_t at, int error) {
   if (io->count[at] < 2 || (error != EMSGSIZE && error != EINVAL && error != EIO)) return false;
   if (error == EIO) atomic_store_explicit(&w->plane->gso, 0, memory_order_relaxed);
   fynx_count(w, FYNX_COUNT_SPLIT_SENDS, 1);
+  if (error != EIO) look_again(&w->slot[w->member[io->messages[at].msg_hdr.msg_iov - io->iov]]);
   send_singly(w, fd, &io->messages[at].msg_hdr, io->count[at]);
   return true;
 }

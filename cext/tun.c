@@ -41,6 +41,7 @@ int fynx_plane_add_tun(struct fynx_plane *plane, int fd, uint32_t mtu) {
   struct fynx_worker *sender = fynx_worker_new(plane, false);
   if (!sender) return FYNX_E_FULL;
   detect(plane, fd);
+  plane->mtu = mtu;
   sender->tun = fd;
   if (plane->rx[0]->tun < 0) plane->rx[0]->tun = fd;
   return (int)sender->index - 1;
@@ -81,10 +82,10 @@ static uint32_t cut(struct fynx_worker *w, uint32_t n, size_t *at) {
  * fit behind those already there waits for the next call. */
 uint32_t fynx_tun_read(struct fynx_worker *w) {
   struct fynx_io *io = w->io;
-  uint32_t n = 0, len;
+  uint32_t n = 0, len, narrowest, most = fynx_batch(w->plane, &narrowest);
   size_t at = 0;
   if (io->split_end) n = cut(w, 0, &at);
-  while (!io->split_end && n < FYNX_BATCH && w->arena_size - at >= FRAME_ROOM) {
+  while (!io->split_end && n < most && w->arena_size - at >= FRAME_ROOM) {
     struct fynx_vnet vnet = {0};
     uint8_t *data = w->arena + at + FYNX_HEAD;
     if (!(len = read_one(w, data, &vnet))) break;
@@ -98,6 +99,7 @@ uint32_t fynx_tun_read(struct fynx_worker *w) {
       w->slot[n].data = data;
       w->slot[n].len = len;
       w->slot[n++].follows = 0;
+      if (len > narrowest) break; /* may have to be cut: the last of its batch */
       continue;
     }
     io->split_end = at;
@@ -121,6 +123,23 @@ static void to_inner_ring(struct fynx_worker *w, struct fynx_slot *slot) {
     default:
       break;
   }
+}
+
+/* A packet of our own to the inner side. */
+void fynx_answer(struct fynx_worker *w, uint8_t *packet, uint32_t len) {
+  struct fynx_vnet vnet = {0};
+  struct iovec iov[2] = {{.iov_base = &vnet, .iov_len = sizeof vnet}, {.iov_base = packet, .iov_len = len}};
+  struct fynx_slot slot = {.data = packet, .len = len};
+  if (w->tun < 0) { /* of a caller: he takes it as if it had come in */
+    if (!w->plane->inproc) return;
+    pthread_mutex_lock(&w->plane->receiving);
+    to_inner_ring(w->plane->rx[0], &slot);
+    pthread_mutex_unlock(&w->plane->receiving);
+    return;
+  }
+  fynx_count(w, FYNX_COUNT_TUN_WRITES, 1);
+  if (w->plane->vnet ? writev(w->tun, iov, 2) < 0 : write(w->tun, packet, len) < 0)
+    fynx_drop(w, &slot, FYNX_DROP_TUN_WRITE);
 }
 
 /* Writes what is joined. A TUN write fails while the device is down: counted, never fatal. */
