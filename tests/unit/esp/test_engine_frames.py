@@ -18,7 +18,7 @@ from fynx.esp.engine import Engine
 from fynx.plugin.dataplane import ChildSpec, IkeArrived
 from fynx.plugin.engine import EngineOptions
 from fynx.plugin.transport import Path
-from tests.unit.esp.frames import ACK, CWR, TCP, UDP, Frame, cut, superframe, tcp, udp
+from tests.unit.esp.frames import ACK, CWR, SYN, TCP, UDP, Frame, cut, summed, superframe, tcp, udp, with_ip
 from tests.unit.esp.workshop import SPI_OUT, child, esp_key, make, mirror, network, seal, trailer
 
 LOCAL = (network("198.18.1.0/24"), network("fd00:1::/64"))
@@ -217,3 +217,26 @@ def test_E28_a_frame_that_makes_no_sense_costs_itself_alone() -> None:
         left.put(Frame(udp(4, b"next")))
         assert right.take(1) == [udp(4, b"next")]
         assert left.engine.counters()["drop_tun_frame"] == 1
+
+
+def syn(version: int, options: bytes) -> bytes:
+    """A SYN with these options, which are whole words."""
+    head = struct.pack(">HHIIBBHHH", 2000, 1000, 7, 0, (5 + len(options) // 4) << 4, SYN, 500, 0, 0)
+    return summed(with_ip(version, TCP, head + options), TCP, 20 if version == 4 else 40)
+
+
+@pytest.mark.parametrize(("version", "most"), [(4, 1360), (6, 1340)])
+def test_the_segment_size_that_tcp_offers_is_lowered_to_the_device(version: int, most: int) -> None:
+    lowered = most.to_bytes(2, "big")
+    with pair(ON, ON) as (left, right, _):
+        for given, wanted in (
+            (b"\2\4\x05\xb4", b"\2\4" + lowered),
+            (b"\1\1\2\4\x23\x28\4\2", b"\1\1\2\4" + lowered + b"\4\2"),
+            (b"\2\4\x02\0", b"\2\4\x02\0"),
+            (b"\0\0\0\0\2\4\x23\x28", b"\0\0\0\0\2\4\x23\x28"),
+            (b"\5\0\0\0\2\4\x23\x28", b"\5\0\0\0\2\4\x23\x28"),
+            (b"\1\1\2\4", b"\1\1\2\4"),
+            (b"", b""),
+        ):
+            left.put(Frame(syn(version, given)))
+            assert right.take(1) == [syn(version, wanted)]
