@@ -30,6 +30,12 @@ class ChildSa:
     state: ChildState = ChildState.CREATED
     rival: Rival | None = None
     """The peer's rekey of this child, which came while ours was under way, or instead of ours."""
+    announced: bool = False
+    """The user was told of it: that it is up, or that it replaced another."""
+    low: bytes = b""
+    """The lower of the nonces of the exchange that made it."""
+    ours: bool = True
+    """We asked for it."""
     refused: int = 0
     """Rekeys that the peer put off, one after the other."""
 

@@ -117,7 +117,7 @@ def _terminate_child(endpoint: Endpoint, command: TerminateChild) -> None:
     child = sa.child_of(command.child)
     if child is None:
         raise StateError(f"peer {command.peer!r} has no child {command.child!r} up")
-    sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle)
+    sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle, name=child.name)
     endpoint.pump(sa)
 
 

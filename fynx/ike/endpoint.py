@@ -14,7 +14,7 @@ from typing import Any
 
 from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused
-from fynx.ike import commands, lifetimes, reauth, replies, succession, upkeep
+from fynx.ike import commands, lifetimes, reauth, replies, succession, twins, upkeep
 from fynx.ike.admission import Admission, Peers
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
@@ -163,6 +163,7 @@ class Endpoint:
         )
 
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
+        succession.dropped(self, sa)
         self._turns.forget(sa)
         self._initiators.pop(sa.spi_i, None) if sa.initiator else self._responders.pop(sa.spi_r, None)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
@@ -188,6 +189,12 @@ class Endpoint:
 
     def rekeyed(self, old: IkeSa, successor: Successor) -> None:
         succession.rekeyed(self, old, successor)
+
+    def not_rekeyed(self, old: IkeSa) -> bool:
+        return succession.not_rekeyed(self, old)
+
+    def chosen(self, new: IkeSa) -> None:
+        succession.chosen(self, new)
 
     def offered(self, old: IkeSa, new: IkeSa) -> None:
         succession.offered(self, old, new)
@@ -219,6 +226,10 @@ class Endpoint:
     def pump(self, sa: IkeSa) -> None:
         """Starts the exchange that waits, when the window is free and the SA may carry it (section 2.3)."""
         if sa.exchange is not None or sa.working or sa.deferred or not sa.queue or sa.serial not in self.sas:
+            return
+        while sa.queue and twins.moot(sa, *sa.queue[0]):
+            sa.queue.popleft()
+        if not sa.queue:
             return
         number, options = sa.queue[0]
         if not (number in (INIT, AUTH) or sa.established or "closing" in options):

@@ -141,6 +141,7 @@ def used(endpoint: Endpoint, handle: int, packets: int, octets: int) -> None:
 
 
 def retire(endpoint: Endpoint, handle: int, *, confirmed: bool, linger: bool) -> None:
+    endpoint.handles.pop(handle, None)
     endpoint.timers.cancel((Timer.CHILD_SOFT, handle))
     endpoint.timers.cancel((Timer.CHILD_HARD, handle))
     if linger:

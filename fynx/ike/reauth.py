@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fynx.ike.conversation import INIT
 from fynx.ike.sa import IkeSa
 from fynx.ike.tasks.auth_lifetime import NOTE
+from fynx.ike.tasks.childless import NOTE as CHILDLESS
 from fynx.ike.timers import Timer
 from fynx.wire.iana import ExchangeType
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 UNIQUE = "replaced by a newer SA of the same identity"
 SUPERSEDE_S = 2.0
 """How long a peer that authenticates again has to delete its old SA, once the new one carries the traffic."""
+RETRY_S = 30.0
 SHARE = 0.9
 """Of the peer's limit: the new SA stands before the old authentication ends."""
 
@@ -36,7 +38,14 @@ def start(endpoint: Endpoint, sa: IkeSa) -> None:
     """A new IKE SA beside the old one, with the children that the old one carries."""
     if not sa.established or sa.successor is not None:
         return
+    if any(_current(one.replaces) is sa for one in endpoint.sas.values() if one.replaces is not None):
+        return
     names = tuple(dict.fromkeys(child.name for child in sa.children.values() if child.current))
+    if (
+        not names and CHILDLESS not in sa.notes
+    ):  # it carries nothing, and the peer takes no new one that carries nothing
+        endpoint.timers.set((Timer.REAUTH, sa.serial), endpoint.now + RETRY_S)
+        return
     new = endpoint.new_initiator(sa.policy, sa.path, names)
     new.replaces = sa
     new.start(INIT)
@@ -47,12 +56,42 @@ def supersede(endpoint: Endpoint, sa: IkeSa) -> None:
     endpoint.timers.set((Timer.SUPERSEDED, sa.serial), endpoint.now + SUPERSEDE_S)
 
 
+def inherit(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
+    """A rekey authenticates nobody: the time goes on, for whoever has to do it."""
+    for timer in (Timer.REAUTH, Timer.SUPERSEDED):
+        when = endpoint.timers.deadline((timer, old.serial))
+        if when is not None:
+            endpoint.timers.cancel((timer, old.serial))
+            endpoint.timers.set((timer, new.serial), when)
+
+
 def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
-    """The old SA goes when the new one carries all its children."""
+    """The old SA, or what it was rekeyed to meanwhile, goes when the new one carries all its children."""
     old = sa.replaces
-    if old is None or not sa.established or sa.queue or sa.exchange is not None:
+    if old is None or not sa.established or sa.queue or sa.exchange is not None or sa.successor is not None:
         return
-    sa.replaces = None
-    if old.established and old.serial in endpoint.sas:
+    old = _current(old)
+    if old is not sa and old.established and old.serial in endpoint.sas:
+        missing = [child.name for child in old.children.values() if child.current and child.name not in sa.wanted]
+        for name in dict.fromkeys(missing):
+            sa.wanted = (*sa.wanted, name)
+            sa.start(ExchangeType.CREATE_CHILD_SA, child=name)
+        if missing:
+            return
         old.start(ExchangeType.INFORMATIONAL, delete="authenticated again")
         endpoint.pump(old)
+    sa.replaces = None
+
+
+def failed(endpoint: Endpoint, sa: IkeSa) -> None:
+    """The new SA did not come up: the old one carries on, and it is tried again."""
+    old = _current(sa.replaces) if sa.replaces is not None else None
+    if old is not None and not sa.established and old.serial in endpoint.sas:
+        endpoint.timers.set((Timer.REAUTH, old.serial), endpoint.now + RETRY_S)
+
+
+def _current(sa: IkeSa) -> IkeSa:
+    """What it was rekeyed to meanwhile."""
+    while sa.successor is not None:
+        sa = sa.successor
+    return sa

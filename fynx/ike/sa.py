@@ -82,6 +82,14 @@ class Services(Protocol):
         """Our rekey of ``old`` stands: children move, unless the peer's own rekey wins (RFC 7296 section 2.8.2)."""
         ...
 
+    def not_rekeyed(self, old: IkeSa) -> bool:
+        """Our rekey of ``old`` was refused; whether the peer's own takes its place."""
+        ...
+
+    def chosen(self, new: IkeSa) -> None:
+        """The peer uses an SA that it made by a rekey: so it stands, whatever becomes of ours."""
+        ...
+
     def offered(self, old: IkeSa, new: IkeSa) -> None:
         """We answered the peer's rekey of ``old``: children move, unless ours is under way too."""
         ...
@@ -163,7 +171,9 @@ class IkeSa:
     replaces: IkeSa | None = None
     """The IKE SA that this one authenticates anew."""
     successor: IkeSa | None = None
-    """The IKE SA that took over the children."""
+    """The IKE SA that took over the children, or that won against this one: this one waits for its DELETE."""
+    heir_of: IkeSa | None = None
+    """The peer made this SA to replace that one, and our own rekey of that one is under way: undecided."""
     rival: Successor | None = None
     """The peer's rekey of this SA, answered while ours was under way, or instead of ours."""
     refused: int = 0

@@ -41,10 +41,8 @@ IKE_TRANSITIONS: dict[tuple[IkeState, IkeEvent], IkeState] = {
     (IkeState.INIT_SENT, IkeEvent.RECEIVE_INIT): IkeState.INIT_DONE,
     (IkeState.IDLE, IkeEvent.ANSWER_INIT): IkeState.INIT_DONE,
     (IkeState.INIT_DONE, IkeEvent.SEND_AUTH): IkeState.AUTH_SENT,
-    (IkeState.AUTH_SENT, IkeEvent.SEND_AUTH): IkeState.AUTH_SENT,
     (IkeState.AUTH_SENT, IkeEvent.AUTHENTICATED): IkeState.ESTABLISHED,
     (IkeState.INIT_DONE, IkeEvent.AUTHENTICATED): IkeState.ESTABLISHED,
-    (IkeState.AUTH_SENT, IkeEvent.SEND_DELETE): IkeState.DELETING,
     (IkeState.ESTABLISHED, IkeEvent.SEND_DELETE): IkeState.DELETING,
     (IkeState.ESTABLISHED, IkeEvent.START_REKEY): IkeState.REKEYING,
     (IkeState.REKEYING, IkeEvent.REKEY_FAILED): IkeState.ESTABLISHED,
@@ -84,10 +82,13 @@ CHILD_TRANSITIONS: dict[tuple[ChildState, ChildEvent], ChildState] = {
     (ChildState.REKEYING, ChildEvent.LIMIT): ChildState.EXPIRED,
     (ChildState.REKEYED, ChildEvent.LIMIT): ChildState.EXPIRED,
     (ChildState.REKEYED, ChildEvent.SEND_DELETE): ChildState.DELETING,
-    (ChildState.REKEYING, ChildEvent.SEND_DELETE): ChildState.DELETING,
     (ChildState.ACTIVE, ChildEvent.SEND_DELETE): ChildState.DELETING,
     (ChildState.EXPIRED, ChildEvent.SEND_DELETE): ChildState.DELETING,
-    **{(state, ChildEvent.GONE): ChildState.DELETED for state in ChildState if state is not ChildState.DELETED},
+    (ChildState.ACTIVE, ChildEvent.GONE): ChildState.DELETED,
+    (ChildState.REKEYING, ChildEvent.GONE): ChildState.DELETED,
+    (ChildState.REKEYED, ChildEvent.GONE): ChildState.DELETED,
+    (ChildState.EXPIRED, ChildEvent.GONE): ChildState.DELETED,
+    (ChildState.DELETING, ChildEvent.GONE): ChildState.DELETED,
 }
 
 ESTABLISHED = (IkeState.ESTABLISHED, IkeState.REKEYING)

@@ -45,6 +45,14 @@ class Timers:
         self._deadlines[key] = entry
         heapq.heappush(self._heap, (*entry, key))
 
+    def deadline(self, key: Key) -> float | None:
+        found = self._deadlines.get(key)
+        return found[0] if found is not None else None
+
+    def keys(self) -> tuple[Key, ...]:
+        """All that are set."""
+        return tuple(self._deadlines)
+
     def cancel(self, key: Key) -> None:
         self._deadlines.pop(key, None)
 

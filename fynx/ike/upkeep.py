@@ -13,7 +13,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import lifetimes, reauth, succession
+from fynx.ike import lifetimes, reauth, twins
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move
 from fynx.ike.fitting import probe, send
@@ -43,11 +43,12 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     if sa.serial not in endpoint.sas:
         return
     if sa.closing:
-        succession.deleted(endpoint, sa)
         endpoint.drop(sa, sa.closing, confirmed=True)
         return
     if sa.state is IkeState.INIT_DONE and sa.initiator:
         _log_keys(sa)
+        if twins.overtaken(endpoint, sa):
+            return
         if not sa.wanted and "childless" not in sa.notes:
             why = "the peer cannot have an IKE SA without a Child SA (RFC 6023)"
             sa.failure = Failure("", why, "let a child start with the peer: `start: initiate`")
@@ -56,8 +57,10 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         sa.queue.appendleft((AUTH, {"child": sa.wanted[0] if sa.wanted else ""}))
     elif sa.state is IkeState.INIT_DONE:
         _log_keys(sa)
-    if sa.established and sa not in endpoint.by_peer.setdefault(sa.peer, []):
+    fresh = sa.established and sa.heir_of is None and sa.successor is None
+    if fresh and sa not in endpoint.by_peer.setdefault(sa.peer, []):
         _established(endpoint, sa)
+        twins.settle(endpoint, sa)
     for handle, child in sa.children.items():
         if handle not in endpoint.handles:
             lifetimes.watch_child(endpoint, sa, child)
@@ -110,6 +113,7 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
         sa.release(spi)
     endpoint.epitaphs.keep(endpoint.now, sa)
     endpoint.timers.cancel_all(sa.serial)
+    reauth.failed(endpoint, sa)
     endpoint.conversation.fragments.forget(sa.serial)
     key = sa.init.half_open
     if key is not None:
@@ -148,6 +152,13 @@ def arm(endpoint: Endpoint, sa: IkeSa) -> None:
     spread = int.from_bytes(endpoint.random(2), "big") / 65535 * 2 - 1
     wait = policy.base_s * policy.factor ** (flight.sends - 1) * (1 + spread * policy.jitter)
     endpoint.timers.set((Timer.RETRANSMIT, sa.serial), endpoint.now + wait)
+
+
+def patience(sa: IkeSa) -> float:
+    """Seconds until the peer, if it waits as we do, has given up a request."""
+    policy = sa.policy.retransmission
+    waits = (policy.base_s * policy.factor**sends for sends in range(policy.tries))
+    return sum(waits) * (1 + policy.jitter)
 
 
 def disarm(endpoint: Endpoint, sa: IkeSa) -> None:
@@ -192,6 +203,9 @@ def _give_up(endpoint: Endpoint, sa: IkeSa, sends: int) -> None:
     if sa.state is IkeState.DELETING:
         endpoint.drop(sa, "deleted by us; the peer did not confirm")
         return
+    if sa.successor is not None:
+        endpoint.drop(sa, "replaced; the peer is silent on it")
+        return
     if sa.established:
         endpoint.emit(PeerDead(sa.peer, sends))
     elif sa.failure is None:
@@ -228,6 +242,7 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
         case Timer.REAUTH:
             reauth.start(endpoint, sa)
         case Timer.SUPERSEDED:
+            sa.queue.clear()
             sa.start(ExchangeType.INFORMATIONAL, delete=reauth.UNIQUE)
             endpoint.pump(sa)
         case Timer.REPLACED:

@@ -145,13 +145,15 @@ class Node:
             self.trace.effect(self.clock.now, self.name, effect)
             self._perform(effect)
         deadline = self.endpoint.deadline()
-        if deadline is not None and deadline != self._armed:
+        # A tick that is set already and comes no later will look again.
+        if deadline is not None and (self._armed is None or deadline < self._armed):
             self._armed = deadline
             self.clock.at(deadline, self._tick)
 
     def _tick(self) -> None:
         # An earlier deadline may have been replaced since; a tick too many does nothing.
-        self._armed = None
+        if self._armed is not None and self._armed <= self.clock.now:
+            self._armed = None
         if self.alive:
             self.endpoint.tick(self.clock.now)
             self.pump()

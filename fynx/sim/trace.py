@@ -46,6 +46,16 @@ class Trace:
         return "\n".join(str(entry) for entry in self.entries)
 
 
+class NoTrace(Trace):
+    """Keeps nothing: for searches over many worlds."""
+
+    def effect(self, time: float, node: str, effect: Effect) -> None:
+        pass
+
+    def note(self, time: float, node: str, kind: str, text: str) -> None:
+        pass
+
+
 def _text(effect: Effect) -> str:
     """Octets of messages count, keys do not appear."""
     match effect:

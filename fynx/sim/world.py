@@ -38,9 +38,9 @@ Intercept = Callable[[Sent], Iterable[Sent]]
 class World:
     """Owns the clock, the nodes, the links between addresses and the trace. Times in seconds."""
 
-    def __init__(self, seed: int | str, link: Link = PERFECT) -> None:
+    def __init__(self, seed: int | str, link: Link = PERFECT, trace: Trace | None = None) -> None:
         self.seed, self.link = seed, link
-        self.clock, self.trace = Clock(), Trace()
+        self.clock, self.trace = Clock(), trace if trace is not None else Trace()
         self.nodes: dict[str, Node] = {}
         self.intercept: Intercept | None = None
         self.captured: list[Sent] = []

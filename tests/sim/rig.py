@@ -13,6 +13,7 @@ from fynx.ike.tasks import CORE
 from fynx.plugin import Identity, Path, Secret, Selector
 from fynx.sim.link import PERFECT, Link
 from fynx.sim.node import Host, Node
+from fynx.sim.trace import Trace
 from fynx.sim.world import World
 from fynx.wire.identity import parse_identity
 from fynx_plugins.psk import Psk, PskConfig
@@ -102,9 +103,10 @@ class Pair:
         alice: HostPolicy | None = None,
         bob: HostPolicy | None = None,
         addresses: tuple[str, str] = (ALICE, BOB),
+        trace: Trace | None = None,
         **changes: Any,
     ) -> None:
-        self.world = World(seed, link)
+        self.world = World(seed, link, trace)
         self.alice = self.world.add(host("alice", addresses[0], alice or policy(peer_of_alice()), **changes))
         self.bob = self.world.add(host("bob", addresses[1], bob or policy(peer_of_bob()), **changes))
         self.target = BOB

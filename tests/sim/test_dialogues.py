@@ -9,7 +9,7 @@ import pytest
 
 from fynx.errors import StateError
 from fynx.events import ChildDown, ChildUp, IkeDown, IkeUp
-from fynx.ike.effects import CheckLiveness, Command, Initiate, InitiateChild, Terminate, TerminateChild
+from fynx.ike.effects import CheckLiveness, Command, Initiate, InitiateChild, Rekey, Terminate, TerminateChild
 from fynx.ike.policy import ChildPolicy
 from fynx.plugin import Cipher, Integ, KeyExchange, Path, Prf
 from fynx.sim.link import Link
@@ -201,6 +201,8 @@ def act(pair: Pair, random: Random) -> None:
         Initiate(peer, path),
         InitiateChild(peer, child),
         InitiateChild(peer, child),
+        Rekey(peer, child),
+        Rekey(peer),
         TerminateChild(peer, child),
         CheckLiveness(peer),
         Terminate(peer) if random.random() < 0.2 else CheckLiveness(peer),

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fynx.errors import AuthFailed, PeerFault
 from fynx.events import IkeUp
+from fynx.ike import twins
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.identity_match import fault, matches
 from fynx.ike.keymat import signed_octets
@@ -99,11 +100,15 @@ class AuthTask:
         return not isinstance(choose_ike((alone,), policy.ike, self.sa.services.algorithms), Refusal)
 
     def _unique(self, policy: PeerPolicy, *, initial: bool) -> None:
+        if initial:
+            self.sa.notes[twins.NOTE] = True
         siblings = self.sa.services.siblings(self.sa)
         if siblings and not initial and policy.unique == "keep":
             reason = "this identity has a tunnel already and `unique: keep` protects it"
             raise self._fail(reason, "set `unique: replace`")
         for sibling in siblings:
+            if initial and twins.crossed(self.sa, sibling):
+                continue  # neither knew of the other: it is decided when both stand
             if initial:
                 self.sa.services.drop(sibling, "the peer started afresh (INITIAL_CONTACT)", confirmed=True)
             elif policy.unique == "replace":

@@ -9,13 +9,14 @@ from typing import Any
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildRefused
+from fynx.ike import twins
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
 from fynx.ike.policy import ChildPolicy
 from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import from_wire, narrow, show, subset, to_wire
-from fynx.ike.states import IkeState
+from fynx.ike.states import ChildState, IkeState
 from fynx.ike.tasks import rekey_child
 from fynx.ike.tasks.install import Agreed, Material, announce, install, newest
 from fynx.ike.tasks.kex import Kex, wanted_method
@@ -53,6 +54,15 @@ class ChildTask:
         if out.response:
             out.add(*self.answer)
             return
+        try:
+            yield from self._request(out)
+        except FynxError:
+            self.sa.release(self.spi_in)
+            if self.old is not None and self.old.state is ChildState.REKEYING:
+                rekey_child.put_off(self.sa, self.old)
+            raise
+
+    def _request(self, out: Outgoing) -> Running:
         policy = self._policy()
         if self.old is not None:
             rekey_child.begin(self.old, out)
@@ -92,7 +102,7 @@ class ChildTask:
         refusal = first_error(message)
         if refusal is not None:
             method = wanted_method(refusal, self.offered, self.kex.method)
-            if method and "ke" not in self.options:
+            if method and "ke" not in self.options and (self.old is None or rekey_child.may_retry(self.sa, self.old)):
                 self.sa.release(self.spi_in)
                 self.sa.queue.appendleft((self.exchange, {**self.options, "ke": method}))
                 return
@@ -116,6 +126,7 @@ class ChildTask:
         child = newest(self.sa)
         if self.old is None:
             announce(self.sa, child)
+            twins.child(self.sa, child)
         else:
             rekey_child.finish(self.sa, self.old, child, lost=lost)
 
@@ -127,6 +138,8 @@ class ChildTask:
     # Responder.
 
     def _accept(self, message: Incoming) -> Running:
+        if not self.first:
+            self.sa.services.chosen(self.sa)
         offered = maybe(message, SaPayload)
         if offered is None and self.first:
             return  # childless (RFC 6023), or the rest of an exchange that another task fills
@@ -162,6 +175,7 @@ class ChildTask:
         child = newest(self.sa)
         if self.old is None:
             announce(self.sa, child)
+            twins.child(self.sa, child)
         else:
             rekey_child.replaced_by_peer(self.old, child, min(self.ni, self.nr))
         self.answer = [SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),))]

@@ -10,7 +10,7 @@ from fynx.ike.child import ChildSa
 from fynx.ike.exchange import every
 from fynx.ike.sa import IkeSa
 from fynx.ike.states import ChildEvent, ChildState, IkeEvent
-from fynx.ike.tasks.rekey_child import deleted_by_peer
+from fynx.ike.tasks.rekey_child import carried_on
 from fynx.plugin.extension import Incoming, Outgoing, Steps
 from fynx.wire.iana import NotifyType, Protocol, name_of
 from fynx.wire.payload import DeletePayload, NotifyPayload
@@ -21,11 +21,13 @@ EARLY_LIMIT = 64
 
 class DeleteTask:
     """Options: ``delete`` (reason: the whole IKE SA), ``delete_child`` (handle), ``delete_spi`` (our SPI of a child
-    never made)."""
+    never made); ``name``: what it is called, should another have taken its place meanwhile."""
 
     def __init__(self, sa: IkeSa, options: Mapping[str, object]) -> None:
         self.sa, self.options = sa, options
         self.child = sa.children.get(_int(options.get("delete_child")))
+        if "name" in options and (self.child is None or not self.child.current):
+            self.child = sa.child_of(str(options["name"]))
         self.replaced = self.child is not None and self.child.state is ChildState.REKEYED
         self.answer: list[bytes] = []
 
@@ -55,16 +57,15 @@ class DeleteTask:
         if "delete" in self.options:
             self.sa.closing = str(self.options["delete"])
         elif self.child is not None:
-            if self.replaced:
-                remove_replaced(self.sa, self.child)
-            else:
-                remove_child(self.sa, self.child, "deleted by us", confirmed=True)
+            replaced = carried_on(self.sa, self.child) or self.replaced
+            remove_child(self.sa, self.child, "deleted by us", confirmed=True, linger=replaced)
 
     def _requested(self, message: Incoming) -> None:
         deletes = every(message, DeletePayload)
         if any(delete.protocol == Protocol.IKE for delete in deletes):
             self.sa.closing = "the peer deleted the IKE SA"
             return
+        self.sa.services.chosen(self.sa)
         spis = dict.fromkeys(spi for delete in deletes if delete.protocol == Protocol.ESP for spi in delete.spis)
         for spi in spis:
             child = self._by_peer_spi(int.from_bytes(spi, "big"))
@@ -74,10 +75,11 @@ class DeleteTask:
                 continue
             if child.state is not ChildState.DELETING:  # else both deleted at once: each names only its own half
                 self.answer.append(_spi(child.spi_in))
-            if deleted_by_peer(self.sa, child):
-                remove_replaced(self.sa, child)
-            else:
-                remove_child(self.sa, child, "deleted by the peer", confirmed=True)
+            replaced = carried_on(self.sa, child) or self._another(child)
+            remove_child(self.sa, child, "deleted by the peer", confirmed=True, linger=replaced)
+
+    def _another(self, child: ChildSa) -> bool:
+        return any(one is not child and one.name == child.name and one.current for one in self.sa.children.values())
 
     def _by_peer_spi(self, spi: int) -> ChildSa | None:
         return next((child for child in self.sa.children.values() if child.spi_out == spi), None)
@@ -115,19 +117,16 @@ FATAL_ALONE = (
 
 
 def remove_child(sa: IkeSa, child: ChildSa, reason: str, *, confirmed: bool, linger: bool = False) -> None:
-    """Takes the child out of the SA and of the plane, once; ``linger``: it receives for a while what is in flight."""
+    """Takes the child out of the SA and of the plane, once; ``linger``: it receives for a while what is in flight.
+
+    One whose successor was announced is no news.
+    """
     if sa.children.pop(child.handle, None) is None:
         return
     child.advance(ChildEvent.GONE)
     sa.services.retire(child.handle, confirmed=confirmed, linger=linger)
-    sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason))
-
-
-def remove_replaced(sa: IkeSa, child: ChildSa) -> None:
-    """As ``remove_child``, for one whose successor was announced: no news."""
-    if sa.children.pop(child.handle, None) is not None:
-        child.advance(ChildEvent.GONE)
-        sa.services.retire(child.handle, confirmed=True, linger=True)
+    if child.announced:
+        sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason))
 
 
 def _spi(spi: int) -> bytes:

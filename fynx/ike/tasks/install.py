@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fynx.errors import PeerFault
+from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildUp
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import LogKeys
@@ -23,6 +23,10 @@ from fynx.plugin.work import InstallChild
 from fynx.wire.iana import NotifyType
 
 LOWEST_SPI = 256
+
+
+class DeletedEarly(FynxError):
+    """The DELETE of a child overtook the answer that brings it."""
 
 
 @dataclass(slots=True)
@@ -78,6 +82,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
     child = ChildSa(
         policy.name, spec.handle, spec.spi_in, spi_out, choice.suite, agreed.local, agreed.remote, spec.mode
     )
+    child.low, child.ours = min(material.ni, material.nr), material.initiator
     child.advance(ChildEvent.INSTALLED)
     sa.children[spec.handle] = child
 
@@ -92,6 +97,7 @@ def esp_path(path: Path) -> Path:
 
 
 def announce(sa: IkeSa, child: ChildSa) -> None:
+    child.announced = True
     sa.emit(
         ChildUp(
             sa.peer,
@@ -110,8 +116,8 @@ def _spi_out(sa: IkeSa, octets: bytes) -> int:
     if len(octets) != 4 or spi < LOWEST_SPI:
         raise PeerFault(NotifyType.INVALID_SYNTAX, f"ESP SPI {octets.hex()} is reserved or of a wrong size")
     if octets in sa.deleted_early:
-        raise PeerFault(NotifyType.NO_ADDITIONAL_SAS, "the peer deleted this child before its answer came")
-    if any(child.spi_out == spi for child in sa.children.values()):
+        raise DeletedEarly("the peer deleted this child before its answer came")
+    if any(child.spi_out == spi for one in (sa, *sa.services.siblings(sa)) for child in one.children.values()):
         raise PeerFault(NotifyType.INVALID_SYNTAX, "the peer gave an ESP SPI that it uses already")
     return spi
 

@@ -15,6 +15,7 @@ from fynx.ike.exchange import notify
 from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import subset
 from fynx.ike.states import ChildEvent, ChildState
+from fynx.ike.tasks.install import DeletedEarly, announce
 from fynx.ike.timers import Timer
 from fynx.plugin.dataplane import Selector
 from fynx.plugin.extension import Incoming, Outgoing
@@ -41,12 +42,10 @@ def finish(sa: IkeSa, old: ChildSa, new: ChildSa, *, lost: bool) -> None:
     """Our rekey stands: the old SA goes, or, when the peer's rekey wins, our own new one."""
     if lost:
         sa.start(ExchangeType.INFORMATIONAL, delete_child=new.handle)
-        if old.handle in sa.children and old.state is ChildState.REKEYING:
-            old.advance(ChildEvent.REPLACED)
+        _replaced(sa, old)
         return
     _tell(sa, old, new, by_us=True)
-    if old.handle in sa.children and old.state is ChildState.REKEYING:
-        old.advance(ChildEvent.REPLACED)
+    if _replaced(sa, old):
         sa.start(ExchangeType.INFORMATIONAL, delete_child=old.handle)
 
 
@@ -55,26 +54,48 @@ def failed(sa: IkeSa, old: ChildSa, error: FynxError) -> bool:
     if old.handle not in sa.children or old.state is not ChildState.REKEYING:
         return False  # the peer has rekeyed or deleted it meanwhile
     kind = error.notify if isinstance(error, PeerFault) else 0
+    if _rival(sa, old) is not None:  # the peer's own rekey was first: it stands, and the peer deletes the old SA
+        old.advance(ChildEvent.REPLACED)
+        return False
+    if isinstance(error, DeletedEarly):  # the peer has made the new one, and taken it down again
+        old.advance(ChildEvent.REPLACED)
+        sa.start(ExchangeType.INFORMATIONAL, delete_child=old.handle)
+        return False
+    put_off(sa, old)
     if kind == NotifyType.CHILD_SA_NOT_FOUND:
-        old.advance(ChildEvent.REKEY_FAILED)
         sa.forgotten.append(old.handle)
         return False
-    old.advance(ChildEvent.REKEY_FAILED)
-    old.refused += 1
-    sa.services.put_off(Timer.CHILD_SOFT, old.handle)
     if old.refused >= REFUSALS_BEFORE_CLOSING:
         sa.start(ExchangeType.INFORMATIONAL, delete="the peer keeps refusing to rekey")
     return kind != NotifyType.TEMPORARY_FAILURE
+
+
+def may_retry(sa: IkeSa, old: ChildSa) -> bool:
+    """At once, with another key exchange: unless the peer replaced or deleted the child meanwhile."""
+    if old.state is not ChildState.REKEYING or _rival(sa, old) is not None:
+        return False
+    old.advance(ChildEvent.REKEY_FAILED)
+    return True
+
+
+def put_off(sa: IkeSa, old: ChildSa) -> None:
+    old.advance(ChildEvent.REKEY_FAILED)
+    old.refused += 1
+    sa.services.put_off(Timer.CHILD_SOFT, old.handle)
 
 
 def named(sa: IkeSa, rekey: NotifyPayload) -> ChildSa:
     """The child that the peer means by its inbound SPI, our outbound one."""
     spi = int.from_bytes(rekey.spi, "big")
     child = next((one for one in sa.children.values() if one.spi_out == spi), None)
+    if child is None and sa.exchange is not None and "child" in sa.exchange.options:
+        raise PeerFault(NotifyType.TEMPORARY_FAILURE, "it may be the one that the answer to our request brings")
     if rekey.protocol != Protocol.ESP or len(rekey.spi) != 4 or child is None:
         raise PeerFault(NotifyType.CHILD_SA_NOT_FOUND, "the Child SA to rekey is not known")
     if child.state not in (ChildState.ACTIVE, ChildState.REKEYING):
         raise PeerFault(NotifyType.TEMPORARY_FAILURE, "the Child SA to rekey is on its way out")
+    if _rival(sa, child) is not None:
+        raise PeerFault(NotifyType.TEMPORARY_FAILURE, "the Child SA is replaced already")
     return child
 
 
@@ -91,11 +112,11 @@ def replaced_by_peer(old: ChildSa, new: ChildSa, low: bytes) -> None:
         old.advance(ChildEvent.REPLACED)
 
 
-def deleted_by_peer(sa: IkeSa, old: ChildSa) -> bool:
-    """The peer deletes a child: its replacement, if there is one, carries on. True when there is."""
-    new = sa.children.get(old.rival.handle) if old.rival is not None else None
+def carried_on(sa: IkeSa, old: ChildSa) -> bool:
+    """A child is deleted: the replacement that the peer made, if there is one, carries on. True when there is."""
+    new = _rival(sa, old)
     if new is None:
-        return old.state is ChildState.REKEYED
+        return old.state is ChildState.REKEYED and not old.announced
     sa.services.effect(Activate(new.handle))
     _tell(sa, old, new, by_us=False)
     return True
@@ -109,6 +130,25 @@ def refusal(message: Incoming, kind: int, data: bytes) -> NotifyPayload:
     return NotifyPayload(kind, data)
 
 
+def _rival(sa: IkeSa, old: ChildSa) -> ChildSa | None:
+    """The replacement that the peer made, as long as it lives."""
+    new = sa.children.get(old.rival.handle) if old.rival is not None else None
+    return new if new is not None and new.current else None
+
+
+def _replaced(sa: IkeSa, old: ChildSa) -> bool:
+    """False where it has gone meanwhile."""
+    if old.handle not in sa.children or old.state is not ChildState.REKEYING:
+        return False
+    old.advance(ChildEvent.REPLACED)
+    return True
+
+
 def _tell(sa: IkeSa, old: ChildSa, new: ChildSa, *, by_us: bool) -> None:
+    """One that went down meanwhile, as far as the user knows, comes up again."""
+    if not old.announced:
+        announce(sa, new)
+        return
+    old.announced, new.announced = False, True
     sa.counters["child_sa_rekeyed"] += 1
     sa.emit(ChildRekeyed(sa.peer, new.name, f"{old.spi_in:08x}", f"{new.spi_in:08x}", f"{new.spi_out:08x}", by_us))

@@ -25,6 +25,8 @@ NONCE_LEN = 32
 SPI_LEN = 8
 REFUSALS_BEFORE_CLOSING = 20
 """TEMPORARY_FAILUREs in a row, minutes of them, after which the two sides are out of step (section 2.25)."""
+HARMLESS = {"rekey_ike", "liveness"}
+"""Options of exchanges of ours that may die with an IKE SA which the peer replaces: they change no child."""
 
 
 class RekeyIkeTask:
@@ -50,7 +52,11 @@ class RekeyIkeTask:
         self.offered = offer_ike(self.sa.policy.ike, self.spi)
         self.ni = self.sa.random(NONCE_LEN)
         out.add(SaPayload(self.offered), NoncePayload(self.ni))
-        yield from self.kex.propose(self.offered, out)
+        try:
+            yield from self.kex.propose(self.offered, out)
+        except FynxError:
+            self._put_off()
+            raise
 
     def process(self, message: Incoming) -> Running:
         if message.response:
@@ -67,13 +73,14 @@ class RekeyIkeTask:
         try:
             yield from self._complete(message)
         except FynxError as error:
-            self._failed(error)
+            if not self.sa.services.not_rekeyed(self.sa):
+                self._failed(error)
 
     def _complete(self, message: Incoming) -> Running:
         refusal = first_error(message)
         if refusal is not None:
             method = wanted_method(refusal, self.offered, self.kex.method)
-            if method and "ke" not in self.options:
+            if method and "ke" not in self.options and self.sa.rival is None:
                 self.sa.advance(IkeEvent.REKEY_FAILED)
                 self.sa.queue.appendleft((ExchangeType.CREATE_CHILD_SA, {**self.options, "ke": method}))
                 return
@@ -88,13 +95,16 @@ class RekeyIkeTask:
     def _failed(self, error: FynxError) -> None:
         sa = self.sa
         kind = error.notify if isinstance(error, PeerFault) else 0
-        sa.advance(IkeEvent.REKEY_FAILED)
-        sa.refused += 1
-        sa.services.put_off(Timer.IKE_SOFT, sa.serial)
+        self._put_off()
         if sa.refused >= REFUSALS_BEFORE_CLOSING:
             sa.start(ExchangeType.INFORMATIONAL, delete="the peer keeps refusing to rekey")
         if kind != NotifyType.TEMPORARY_FAILURE:
             sa.emit(ChildRefused(sa.peer, "", name_of(NotifyType, kind), f"the IKE SA was not rekeyed: {error}", ""))
+
+    def _put_off(self) -> None:
+        self.sa.advance(IkeEvent.REKEY_FAILED)
+        self.sa.refused += 1
+        self.sa.services.put_off(Timer.IKE_SOFT, self.sa.serial)
 
     # Responder.
 
@@ -146,4 +156,4 @@ def _occupied(sa: IkeSa) -> bool:
         return True
     if any(child.state in (ChildState.REKEYING, ChildState.DELETING) for child in sa.children.values()):
         return True
-    return sa.exchange is not None and "child" in sa.exchange.options
+    return sa.exchange is not None and not HARMLESS & sa.exchange.options.keys()

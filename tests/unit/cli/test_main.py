@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -128,7 +129,7 @@ def test_a_bug_keeps_its_traceback() -> None:
 
 
 def test_a_reader_that_goes_away_is_no_failure() -> None:
-    command = f"{sys.executable} -m fynx --help | true"
+    command = f"{shlex.quote(sys.executable)} -m fynx --help | true"
     code = (
         "import subprocess; print(subprocess.run(%r, shell=True, capture_output=True, executable='/bin/bash').stderr)"
     )

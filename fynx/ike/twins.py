@@ -1,0 +1,95 @@
+"""Both ends made the same at once, an IKE SA or a child: one of the two goes (RFC 7296 section 2.8 has it for rekeys).
+
+The rule for IKE SAs: the one with the lower initiator SPI is redundant; for children: the one with the lowest nonce.
+Whoever made it deletes it, as soon as it sees both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from fynx.ike.child import ChildSa
+from fynx.ike.sa import IkeSa
+from fynx.ike.states import ChildEvent, ChildState
+from fynx.ike.timers import Timer
+from fynx.wire.iana import ExchangeType
+
+if TYPE_CHECKING:
+    from fynx.ike.endpoint import Endpoint
+
+PATIENCE_S = 10.0
+"""After this we delete a redundant IKE SA that its maker, of another rule, keeps."""
+NOTE = "initial_contact"
+REDUNDANT = "both ends made an IKE SA at once"
+
+
+def crossed(sa: IkeSa, sibling: IkeSa) -> bool:
+    """``sa``, of the peer, came with INITIAL_CONTACT: it may not have known ``sibling``, ours, which was under way."""
+    since = sibling.established_at if NOTE in sa.notes else None
+    replace = sa.policy.unique == "replace"
+    return replace and sibling.initiator and not sa.initiator and since is not None and since >= sa.started_at
+
+
+def overtaken(endpoint: Endpoint, sa: IkeSa) -> bool:
+    """We have not authenticated yet, and an IKE SA of the peer's stands meanwhile: ours is not needed."""
+    if sa.replaces is not None or sa.policy.unique != "replace":
+        return False
+    standing = [one for one in endpoint.by_peer.get(sa.peer, ()) if one.established and one.successor is None]
+    if not standing:
+        return False
+    _give_way(endpoint, sa, standing[-1])
+    sa.successor = standing[-1]
+    endpoint.drop(sa, REDUNDANT)
+    return True
+
+
+def settle(endpoint: Endpoint, sa: IkeSa) -> None:
+    """``sa`` has just been authenticated."""
+    if sa.policy.unique != "replace":
+        return
+    for other in endpoint.siblings(sa):
+        ours, theirs = (sa, other) if sa.initiator else (other, sa)
+        if not (ours.initiator and ours.established and not theirs.initiator and theirs.established):
+            continue
+        if ours.replaces is not None or other.successor is not None or (sa is theirs and not crossed(sa, other)):
+            continue
+        if ours.spi_i > theirs.spi_i:
+            endpoint.timers.set((Timer.SUPERSEDED, theirs.serial), endpoint.now + PATIENCE_S)
+            continue
+        _give_way(endpoint, ours, theirs)
+        ours.start(ExchangeType.INFORMATIONAL, delete=REDUNDANT)
+        endpoint.pump(ours)
+
+
+def _give_way(endpoint: Endpoint, sa: IkeSa, winner: IkeSa) -> None:
+    """What was wanted of the one is asked of the other."""
+    sa.queue.clear()
+    for name in sa.wanted:
+        winner.start(ExchangeType.CREATE_CHILD_SA, child=name)
+    endpoint.pump(winner)
+
+
+def child(sa: IkeSa, new: ChildSa) -> None:
+    """``new`` has just been made, by either."""
+    for other in list(sa.children.values()):
+        if other.name != new.name or other.ours is new.ours or other.state is not ChildState.ACTIVE:
+            continue
+        redundant = min(new, other, key=lambda one: one.low)
+        if (other.local_ts, other.remote_ts) == (new.local_ts, new.remote_ts) and redundant.ours:
+            redundant.advance(ChildEvent.REPLACED)
+            sa.start(ExchangeType.INFORMATIONAL, delete_child=redundant.handle)
+            return
+
+
+def moot(sa: IkeSa, number: int, options: Mapping[str, object]) -> bool:
+    """What waited for its turn may be done already, or be of no use any more."""
+    handle = options.get("rekey", options.get("delete_child"))
+    old = sa.children.get(handle) if isinstance(handle, int) else None
+    if number == ExchangeType.CREATE_CHILD_SA and "child" in options:
+        if "rekey" in options:
+            return old is None or old.state is not ChildState.ACTIVE
+        return sa.child_of(str(options["child"])) is not None
+    if "delete_child" in options:
+        return (old is None or not old.alive) and sa.child_of(str(options.get("name", ""))) is None
+    return False
