@@ -58,7 +58,13 @@ class Engine:
     """One plane. Calls come from the loop's thread; ``send_inner`` and ``recv_inner`` from any."""
 
     def __init__(
-        self, providers: Sequence[Provider], algorithms: Algorithms | None, *, inproc: bool, capacity: int
+        self,
+        providers: Sequence[Provider],
+        algorithms: Algorithms | None,
+        *,
+        inproc: bool,
+        capacity: int,
+        measure: bool = False,
     ) -> None:
         self._plane = lib.fynx_plane_new(capacity, int(inproc))
         if self._plane == ffi.NULL:
@@ -66,7 +72,7 @@ class Engine:
         self.event_fd: int = lib.fynx_plane_event_fd(self._plane)
         self.inner_fd: int = lib.fynx_plane_inner_fd(self._plane)
         self._inproc, self._stopped = inproc, False
-        self._chooser = Chooser(providers, algorithms)
+        self._chooser = Chooser(providers, algorithms, measure=measure)
         # At the latest when the interpreter ends: threads must not call back into a dying one.
         self._end = weakref.finalize(self, _end, self._plane, self._chooser)
         self._addresses = Addresses()
@@ -232,6 +238,7 @@ class Engine:
             "providers": {each.name: each.provider for each in in_use},
             "slow": [each.name for each in in_use if each.slow],
             "refused": dict(self._chooser.refused),
+            "measured_ns": dict(self._chooser.measured),
             "offloads": {name: bool(getattr(info, name)) for name in OFFLOADS},
             "rates": {
                 name: round(counted[packets] / counted[calls], 2)
@@ -311,9 +318,11 @@ def make_engine(
     inproc: bool = False,
     capacity: int = 4096,
     algorithms: Algorithms | None = None,
+    measure: bool = False,
 ) -> Engine:
-    """``MakeEngine`` of ``fynx.plugin``. ``algorithms`` serve through Python what no provider has."""
-    return Engine(providers, algorithms, inproc=inproc, capacity=capacity)
+    """``MakeEngine`` of ``fynx.plugin``. ``algorithms`` serve through Python what no provider has; ``measure``: the
+    fastest provider serves a suite, not the first."""
+    return Engine(providers, algorithms, inproc=inproc, capacity=capacity, measure=measure)
 
 
 __all__ = ["Engine", "make_engine"]

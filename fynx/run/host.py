@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from pathlib import Path as File
 
-from fynx.config.model import Config, Peer
+from fynx.config.model import PROVIDERS, Config, Peer
 from fynx.errors import FynxError, StateError
 from fynx.esp.engine import make_engine
 from fynx.events import Event
@@ -167,7 +167,9 @@ class Host:
             port=port,
             providers=self.registry.ordered(self.config.providers),
             upcalls=driver.upcalls,
-            engine=partial(make_engine, algorithms=self.registry.algorithms),
+            engine=partial(
+                make_engine, algorithms=self.registry.algorithms, measure=self.config.providers == PROVIDERS
+            ),
             restored=restored if isinstance(restored, dict) else {},
             save=self._save_plane,
         )
