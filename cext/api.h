@@ -91,7 +91,26 @@ struct fynx_plane_info {
   uint32_t retired;
   uint32_t capacity;
   uint32_t running;
+  uint32_t vnet; /* what was found: 0 or 1 */
+  uint32_t tso;
+  uint32_t uso;
+  uint32_t gso;
+  uint32_t gro;
 };
+
+struct fynx_options { /* before any socket or device is added */
+  uint32_t vnet; /* headers of a TUN device: FYNX_AUTO, FYNX_OFF; FYNX_FORCE: this descriptor has them, whatever it is */
+  uint32_t uso;  /* UDP in them */
+  uint32_t gso;  /* datagrams sent in batches: FYNX_AUTO, FYNX_OFF */
+  uint32_t gro;  /* datagrams received in batches */
+  uint32_t spin_us; /* look again for so long before a thread sleeps */
+  uint32_t n_cpus;
+  uint16_t cpus[64]; /* to which threads are bound in turn */
+};
+
+#define FYNX_AUTO 0
+#define FYNX_OFF 1
+#define FYNX_FORCE 2
 
 struct fynx_plane;
 struct fynx_child;
@@ -111,6 +130,7 @@ struct fynx_plane *fynx_plane_new(uint32_t capacity, int inproc);
 void fynx_plane_free(struct fynx_plane *plane);
 int fynx_plane_event_fd(struct fynx_plane *plane);
 int fynx_plane_inner_fd(struct fynx_plane *plane);
+int fynx_plane_options(struct fynx_plane *plane, const struct fynx_options *options);
 int fynx_plane_add_socket(struct fynx_plane *plane, int fd, int family, uint16_t local_port);
 int fynx_plane_add_tun(struct fynx_plane *plane, int fd, uint32_t mtu);
 int fynx_plane_start(struct fynx_plane *plane);
@@ -182,6 +202,9 @@ int64_t fynx_bench_loop(uintptr_t ops, const uint8_t *key, const uint8_t *salt, 
 /* The replay window alone: commits `seqs` in order, `accepted[i]` tells; `esn` infers from the low half. */
 int fynx_window_run(uint32_t size, int esn, const uint64_t *seqs, uint32_t n, uint8_t *accepted, uint64_t *inferred,
                     uint64_t start);
+/* A frame cut into packets, and packets joined: as records of `fynx_plane_recv`, each frame behind its header. */
+size_t fynx_split_run(const uint8_t *vnet, const uint8_t *frame, uint32_t len, uint8_t *out, size_t room);
+size_t fynx_join_run(const uint8_t *data, const uint32_t *lengths, uint32_t n, int udp, uint8_t *out, size_t room);
 /* cdef: end */
 
 #endif

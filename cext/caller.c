@@ -7,9 +7,9 @@ static bool foreign(const struct fynx_plane *plane) { return (int)getpid() != pl
 
 /* Copies as many packets as one batch takes behind each other into the arena; false: one is too long. */
 static uint32_t load(struct fynx_worker *w, const uint8_t **data, const uint32_t *lengths, uint32_t n) {
-  uint32_t count = 0;
+  uint32_t count = 0, narrowest, most = fynx_batch(w->plane, &narrowest);
   size_t at = 0;
-  while (count < n && count < FYNX_BATCH) {
+  while (count < n && count < most && (count == 0 || lengths[count - 1] <= narrowest)) {
     uint32_t len = lengths[count] > FYNX_INNER_MAX ? FYNX_INNER_MAX + 1 : lengths[count];
     if (w->arena_size - at < FYNX_HEAD + (size_t)len + FYNX_TAIL) break;
     w->slot[count] = (struct fynx_slot){.data = w->arena + at + FYNX_HEAD, .len = len};
@@ -48,11 +48,11 @@ int64_t fynx_plane_send(struct fynx_plane *plane, const uint8_t *data, const uin
   for (uint32_t at = 0; at < n;) {
     uint32_t count = load(w, &data, lengths + at, n - at);
     fynx_online(w);
-    fynx_encap(w, count);
+    uint32_t sealed = fynx_encap(w, count);
     if (plane->n_sockets)
-      fynx_send_slots(w, count);
+      fynx_send_slots(w, sealed);
     else
-      written += give_back(w, count, out + written, room - written);
+      written += give_back(w, sealed, out + written, room - written);
     fynx_offline(w);
     at += count;
   }

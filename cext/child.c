@@ -73,6 +73,8 @@ static int out_new(struct fynx_plane *plane, const struct fynx_child_spec *spec,
   if (!endpoint) return FYNX_E_MEMORY;
   fynx_endpoint_build(plane, endpoint, &spec->path);
   atomic_store(&sa->endpoint, endpoint);
+  atomic_init(&sa->limit, FYNX_INNER_MAX);
+  fynx_mtu_look(plane, sa, endpoint);
   return sa->key ? make_threads(ops, sa->key, sa->thr, n) : FYNX_E_KEY;
 }
 
@@ -194,6 +196,7 @@ int fynx_child_move(struct fynx_plane *plane, struct fynx_child *child, const st
   pthread_mutex_lock(&plane->control);
   fynx_endpoint_build(plane, endpoint, path);
   struct fynx_endpoint *old = atomic_exchange(&child->out->endpoint, endpoint);
+  atomic_store(&child->out->look_ms, 0);
   fynx_sa_lock(child->in);
   child->in->peer = path->remote;
   child->in->moved = 0;

@@ -63,6 +63,8 @@ struct fynx_sa_out { /* RFC 4301 section 4.4.2, outbound; first line constant, s
   FYNX_LINE _Atomic uint64_t sequence; /* last one given out */
   _Atomic uint32_t soft_told;
   _Atomic uint32_t hard_told;
+  _Atomic uint64_t look_ms; /* when to look at the path's MTU again */
+  _Atomic uint32_t limit;   /* the largest inner packet that the path takes whole */
   FYNX_LINE struct fynx_sa_counters counters;
   FYNX_LINE void *thr[]; /* by sender */
 };
@@ -157,8 +159,10 @@ struct fynx_slot { /* one packet of a batch */
   uint8_t *data;
   uint32_t len;
   uint8_t verdict;
-  uint8_t next_header;
+  uint8_t follows; /* of the flow of the slot before, and equal in all that the SPD looks at */
+  uint8_t tos;     /* of the datagram outside */
   void *sa;
+  struct fynx_sa_out *out; /* that sealed it */
   uint64_t sequence;
   uint64_t handle;
   const struct fynx_endpoint *endpoint;
@@ -183,6 +187,9 @@ struct fynx_worker { /* everything one thread touches; one sender and one receiv
   size_t arena_size;
   uint32_t sockets[FYNX_SOCKETS_MAX];
   uint32_t n_sockets;
+  uint32_t wide;      /* what the last packet of the batch must be cut to; 0: nothing to cut */
+  uint32_t told;      /* answers about sizes that may still be given */
+  uint64_t told_ms;
   uint64_t tokens_ms; /* rate limit of unknown-SPI upcalls */
   uint32_t tokens;
   uint32_t iv_at;
@@ -246,6 +253,14 @@ struct fynx_plane {
   uint64_t generation;
   uint32_t n_children;
   uint32_t n_retired;
+  struct fynx_options options;
+  bool vnet; /* frames of the TUN device carry a virtio-net header */
+  bool tso;  /* and may hold many packets of a TCP flow, */
+  bool uso;  /* or of a UDP flow */
+  bool gro;
+  _Atomic int gso;
+  uint32_t mtu; /* of the TUN device */
+  _Atomic uint32_t narrowest; /* the least limit that any SA had */
   int owner; /* process id: a fork must not seal with this plane */
   bool started;
   bool frozen; /* an SA exists: workers are fixed */
@@ -288,15 +303,22 @@ void fynx_child_free(void *child);
 void fynx_endpoint_build(struct fynx_plane *plane, struct fynx_endpoint *endpoint, const struct fynx_path *path);
 
 /* encap.c, decap.c: one batch of slots, data and len filled in, verdict FYNX_PASS */
-void fynx_encap(struct fynx_worker *w, uint32_t n);
+uint32_t fynx_encap(struct fynx_worker *w, uint32_t n); /* returns how many slots there are now */
 void fynx_decap(struct fynx_worker *w, uint32_t n);
 
-/* netio.c */
+/* netio.c, send.c, tun.c */
 int fynx_io_new(struct fynx_worker *w);
 void *fynx_tx_main(void *worker);
 void *fynx_rx_main(void *worker);
 void fynx_send_slots(struct fynx_worker *w, uint32_t n);
 void fynx_deliver(struct fynx_worker *w, uint32_t n);
+
+void fynx_answer(struct fynx_worker *w, uint8_t *packet, uint32_t len);
+
+/* mtu.c */
+void fynx_mtu_look(struct fynx_plane *plane, struct fynx_sa_out *sa, const struct fynx_endpoint *e);
+bool fynx_mtu_pass(struct fynx_worker *w, struct fynx_slot *slot, struct fynx_sa_out *sa);
+uint32_t fynx_mtu_cut(struct fynx_worker *w, uint32_t n, uint32_t limit);
 
 /* plane.c */
 struct fynx_worker *fynx_worker_new(struct fynx_plane *plane, bool receiver);
@@ -310,6 +332,12 @@ void fynx_upcall_expire(struct fynx_worker *w, uint64_t handle, bool hard);
 void fynx_upcall_path(struct fynx_worker *w, uint64_t handle, const struct fynx_path *path);
 void fynx_upcall_ike(struct fynx_worker *w, const struct fynx_path *path, const uint8_t *data, uint32_t len);
 void fynx_upcall_spi(struct fynx_worker *w, const struct fynx_path *path, uint32_t spi);
+
+/* How many packets a batch may begin with: some room is left where the last may have to be cut. */
+static inline uint32_t fynx_batch(const struct fynx_plane *plane, uint32_t *narrowest) {
+  *narrowest = atomic_load_explicit(&plane->narrowest, memory_order_relaxed);
+  return *narrowest < plane->mtu ? FYNX_BATCH / 2 : FYNX_BATCH;
+}
 
 static inline void fynx_count(struct fynx_worker *w, enum fynx_counter which, uint64_t n) { /* one writer */
   _Atomic uint64_t *c = &w->counters.counter[which];

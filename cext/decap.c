@@ -87,6 +87,30 @@ static void commit(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t count)
   if (seen) fynx_upcall_path(w, sa->handle, seen);
 }
 
+static void set_ecn(uint8_t *packet, uint8_t ecn) {
+  if (packet[0] >> 4 == 6) {
+    packet[1] = (uint8_t)((packet[1] & ~0x30) | ecn << 4);
+    return;
+  }
+  uint32_t before = fynx_be16(packet), sum = (uint16_t)~fynx_be16(packet + 10);
+  packet[1] = (uint8_t)((packet[1] & ~3) | ecn);
+  sum += (uint16_t)~before + (uint32_t)fynx_be16(packet); /* RFC 1624 section 3 */
+  sum = (sum & UINT16_MAX) + (sum >> 16);
+  sum = ~((sum & UINT16_MAX) + (sum >> 16));
+  packet[10] = (uint8_t)(sum >> 8);
+  packet[11] = (uint8_t)sum;
+}
+
+/* What the path marked outside (RFC 6040 section 4.2); false: the packet must not go on. */
+static bool carry_congestion(uint8_t *packet, uint8_t outer) {
+  enum { NOT_ECT = 0, ECT_1 = 1, ECT_0 = 2, CE = 3 };
+  uint8_t inner = packet[0] >> 4 == 4 ? packet[1] & 3 : packet[1] >> 4 & 3;
+  outer &= 3;
+  if (outer == CE && inner == NOT_ECT) return false;
+  if ((outer == CE && inner != CE) || (outer == ECT_1 && inner == ECT_0)) set_ecn(packet, outer);
+  return true;
+}
+
 /* FYNX_PASS, or why not. Looks at nothing outside `len` octets; the ICV has vouched for all of them. */
 static enum fynx_verdict strip(const struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
                                uint8_t *body, uint32_t len) {
@@ -109,7 +133,7 @@ static enum fynx_verdict strip(const struct fynx_worker *w, const struct fynx_sa
   if (!fynx_ranges_match(sa->remote, sa->n_remote, &slot->flow, true) ||
       !fynx_ranges_match(sa->local, sa->n_local, &slot->flow, false))
     return FYNX_DROP_SELECTORS;
-  return FYNX_PASS;
+  return carry_congestion(slot->data, slot->tos) ? FYNX_PASS : FYNX_DROP_CONGESTION;
 }
 
 static void open_group(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t from, uint32_t n) {

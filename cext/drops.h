@@ -13,8 +13,10 @@
   X(INNER_HEADER, "inner_header") /* the inner IP header is malformed */        \
   X(INNER_SOURCE, "inner_source") /* inner source is ours, loopback, multicast or no address */ \
   X(SELECTORS, "selectors")       /* inner packet outside the SA's traffic selectors */ \
+  X(CONGESTION, "congestion")     /* marked outside, and the inner packet cannot carry the mark (RFC 6040) */ \
   X(SEQUENCE, "sequence")         /* sequence numbers used up (RFC 4303 section 3.3.3) */ \
   X(TOO_BIG, "too_big")           /* sealed packet larger than a datagram */     \
+  X(PATH_MTU, "path_mtu")         /* larger than the path takes, and not to be cut: the sender was told */ \
   X(SEAL, "seal")                 /* the cipher refused to seal, or no IV was to be had */
 
 /* Refusals before or after any SA. */
@@ -28,6 +30,7 @@
   X(CLEAR, "clear_protected")     /* came in clear, and the SPD says PROTECT */ \
   X(OUTBOUND_HEADER, "outbound_header") /* inner packet malformed before sealing */ \
   X(INNER_FULL, "inner_full")     /* nobody takes the received packets */       \
+  X(TUN_FRAME, "tun_frame")       /* the TUN device gave a frame that makes no sense */ \
   X(TUN_WRITE, "tun_write")       /* the TUN device refused the packet */       \
   X(NO_SOCKET, "no_socket")       /* no socket for the SA's path */             \
   X(UPCALL_FULL, "upcall_full")   /* the slow path is full */                   \
@@ -47,7 +50,13 @@
   X(BATCHES_OUT, "batches_out")   \
   X(RECEIVES, "receives")         \
   X(SENDS, "sends")               \
+  X(RECEIVE_BUFFERS, "receive_buffers") \
+  X(SEND_MESSAGES, "send_messages") \
+  X(SPLIT_SENDS, "split_sends")   \
+  X(TOO_BIG_TOLD, "too_big_told") \
+  X(FRAGMENTED, "fragmented")     \
   X(TUN_READS, "tun_reads")       \
+  X(TUN_WRITES, "tun_writes")     \
   X(KEEPALIVES, "keepalives")     \
   X(IKE_MESSAGES, "ike_messages") \
   X(ACQUIRES, "acquires")         \

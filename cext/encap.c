@@ -27,7 +27,22 @@ static void classify(struct fynx_worker *w, const struct fynx_spd *spd, struct f
   } else {
     slot->sa = rule->out;
     slot->handle = rule->out->handle;
+    if (!fynx_mtu_pass(w, slot, rule->out)) fynx_drop_sa(w, &rule->out->counters, slot, FYNX_DROP_PATH_MTU);
   }
+}
+
+/* What the slot before got, the one that follows it gets; what was dropped is looked at one by one, to be counted. */
+static void classify_next(struct fynx_worker *w, const struct fynx_spd *spd, struct fynx_slot *slot) {
+  slot->verdict = FYNX_PASS;
+  slot->sa = NULL;
+  w->wide = 0;
+  if (!slot->follows || slot[-1].verdict != FYNX_PASS) {
+    classify(w, spd, slot);
+    return;
+  }
+  slot->sa = slot[-1].sa;
+  slot->handle = slot[-1].handle;
+  slot->flow.key.family = slot[-1].flow.key.family;
 }
 
 /* CBC needs an IV that nobody can predict (RFC 3602 section 3): taken from a pool that the kernel fills. */
@@ -42,10 +57,17 @@ static bool random_iv(struct fynx_worker *w, uint8_t *iv, uint32_t len) {
   return true;
 }
 
+/* Outside as inside: DSCP (RFC 4301 section 5.1.2.1), and ECN in the normal mode of RFC 6040 section 4.1. */
+static uint8_t traffic_class(const uint8_t *packet) {
+  if (packet[0] >> 4 == 4) return packet[1];
+  return (uint8_t)(packet[0] << 4 | packet[1] >> 4);
+}
+
 /* Header, padding and trailer around the packet in its slot; false when it gets no IV. */
 static bool frame(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fynx_slot *slot, uint32_t member) {
   uint32_t head = 8u + sa->iv_len, pad = (0u - (slot->len + 2)) & (sa->block - 1u);
   uint8_t *tail = slot->data + slot->len, *esp = slot->data - head, *iv = esp + 8;
+  slot->tos = traffic_class(slot->data);
   for (uint32_t i = 0; i < pad; i++) tail[i] = (uint8_t)(i + 1);
   tail[pad] = (uint8_t)pad;
   tail[pad + 1] = slot->flow.key.family == 4 ? 4 : 41;
@@ -106,11 +128,13 @@ static void seal_group(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t f
   uint32_t count = gather(w, sa, from, n), framed = 0;
   if (!count) return;
   const struct fynx_endpoint *endpoint = atomic_load(&sa->endpoint);
+  fynx_mtu_look(w->plane, sa, endpoint);
   uint64_t next = atomic_fetch_add_explicit(&sa->sequence, count, memory_order_relaxed);
   for (uint32_t i = 0; i < count; i++) {
     struct fynx_slot *slot = &w->slot[w->member[i]];
     slot->sequence = ++next;
     slot->endpoint = endpoint;
+    slot->out = sa;
     if (next > sa->hard_limit)
       fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_SEQUENCE);
     else if (!frame(w, sa, slot, framed))
@@ -125,14 +149,12 @@ static void seal_group(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t f
 }
 
 /* Slots hold inner packets with FYNX_HEAD octets of room before and FYNX_TAIL behind; afterwards ESP packets. */
-void fynx_encap(struct fynx_worker *w, uint32_t n) {
+uint32_t fynx_encap(struct fynx_worker *w, uint32_t n) {
   const struct fynx_spd *spd = atomic_load(&w->plane->spd);
-  for (uint32_t i = 0; i < n; i++) {
-    w->slot[i].verdict = FYNX_PASS;
-    w->slot[i].sa = NULL;
-    classify(w, spd, &w->slot[i]);
-  }
+  for (uint32_t i = 0; i < n; i++) classify_next(w, spd, &w->slot[i]);
+  if (n && w->wide) n = fynx_mtu_cut(w, n, w->wide);
   for (uint32_t i = 0; i < n; i++)
     if (w->slot[i].verdict == FYNX_PASS && w->slot[i].sa) seal_group(w, w->slot[i].sa, i, n);
   fynx_count(w, FYNX_COUNT_BATCHES_OUT, 1);
+  return n;
 }

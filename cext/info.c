@@ -44,5 +44,10 @@ void fynx_plane_info(struct fynx_plane *plane, struct fynx_plane_info *info) {
   info->retired = plane->n_retired;
   info->capacity = plane->mask + 1;
   info->running = plane->started && !atomic_load(&plane->stopping);
+  info->vnet = plane->vnet;
+  info->tso = plane->tso;
+  info->uso = plane->uso;
+  info->gso = atomic_load_explicit(&plane->gso, memory_order_relaxed) != 0;
+  info->gro = plane->gro;
   pthread_mutex_unlock(&plane->control);
 }

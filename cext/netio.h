@@ -7,13 +7,32 @@
 #include <sys/uio.h>
 
 #include "core.h"
+#include "vnet.h"
+
+#ifndef SOL_UDP
+#define SOL_UDP 17
+#endif
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 struct fynx_io {
   struct mmsghdr messages[FYNX_BATCH];
   struct iovec iov[FYNX_BATCH];
   _Alignas(8) uint8_t names[FYNX_BATCH][sizeof(struct sockaddr_in6)];
   _Alignas(8) uint8_t controls[FYNX_BATCH][128];
-  uint32_t failures; /* reads in a row that met an error other than EAGAIN */
+  uint8_t count[FYNX_BATCH]; /* packets in a message that is sent */
+  uint32_t failures;         /* reads in a row that met an error other than EAGAIN */
+  uint32_t wanted;           /* messages to ask for in the next receive */
+  struct fynx_split split;   /* a frame of the TUN device that has packets left */
+  size_t split_end;          /* of it in the arena; 0: none */
+  struct fynx_join join;
 };
+
+/* tun.c */
+uint32_t fynx_tun_read(struct fynx_worker *w);
 
 #endif

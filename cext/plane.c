@@ -62,6 +62,8 @@ static int plane_fill(struct fynx_plane *plane, uint32_t capacity, int inproc) {
   plane->mask = size - 1;
   plane->inproc = inproc != 0;
   atomic_init(&plane->epoch, 1);
+  atomic_init(&plane->narrowest, UINT32_MAX);
+  plane->mtu = FYNX_INNER_MAX;
   plane->table = calloc(size, sizeof *plane->table);
   plane->spi_state = calloc(size, sizeof *plane->spi_state);
   plane->spi_value = calloc(size, sizeof *plane->spi_value);
@@ -119,47 +121,26 @@ int fynx_plane_event_fd(struct fynx_plane *plane) { return plane->event_fd; }
 
 int fynx_plane_inner_fd(struct fynx_plane *plane) { return plane->inner_fd; }
 
-/* The caller keeps the socket: nothing is duplicated, nothing is closed. */
-int fynx_plane_add_socket(struct fynx_plane *plane, int fd, int family, uint16_t local_port) {
-  if (plane->started || plane->frozen) return FYNX_E_STATE;
-  if (plane->n_sockets == FYNX_SOCKETS_MAX) return FYNX_E_FULL;
-  int on = 1, buffer = 4 << 20, rc = 0;
-  if (family == AF_INET)
-    rc = setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-  else if (family == AF_INET6)
-    rc = setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
-  else
-    return FYNX_E_ARGUMENT;
-  if (rc) return FYNX_E_SYSTEM;
-  /* Best effort: larger buffers ride out a burst while the thread sleeps. */
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer))
-    rc = setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
-  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer))
-    rc = setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-  plane->sockets[plane->n_sockets] = (struct fynx_socket){.fd = fd, .family = family, .port = local_port};
-  return (int)plane->n_sockets++;
+/* Bound to a processor of those given, in turn; one that does not exist leaves the thread free. */
+static void bind_to(struct fynx_worker *w, uint32_t turn) {
+  const struct fynx_options *options = &w->plane->options;
+  cpu_set_t set;
+  if (!options->n_cpus) return;
+  CPU_ZERO(&set);
+  CPU_SET(options->cpus[turn % options->n_cpus], &set);
+  if (pthread_setaffinity_np(w->thread, sizeof set, &set)) return;
 }
 
-/* Each TUN queue is served by a sender of its own. */
-int fynx_plane_add_tun(struct fynx_plane *plane, int fd, uint32_t mtu) {
-  if (plane->started || plane->frozen) return FYNX_E_STATE;
-  if (plane->inproc || mtu < 68 || mtu > FYNX_INNER_MAX) return FYNX_E_ARGUMENT;
-  int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK)) return FYNX_E_SYSTEM;
-  struct fynx_worker *sender = fynx_worker_new(plane, false);
-  if (!sender) return FYNX_E_FULL;
-  sender->tun = fd;
-  if (plane->rx[0]->tun < 0) plane->rx[0]->tun = fd;
-  return (int)sender->index - 1;
-}
-
-static int spawn(struct fynx_worker *w, const char *name, void *(*entry)(void *)) {
+static int spawn(struct fynx_worker *w, const char *name, void *(*entry)(void *), uint32_t turn) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the interpreter's threads */
   w->started = pthread_create(&w->thread, NULL, entry, w) == 0;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (w->started) pthread_setname_np(w->thread, name); /* as top and perf show it */
+  if (w->started) {
+    pthread_setname_np(w->thread, name); /* as top and perf show it */
+    bind_to(w, turn);
+  }
   return w->started ? 0 : FYNX_E_THREAD;
 }
 
@@ -180,8 +161,8 @@ int fynx_plane_start(struct fynx_plane *plane) {
   if (plane->started || plane->frozen) return FYNX_E_STATE;
   plane->started = true;
   int rc = make_receivers(plane);
-  for (uint32_t i = 1; rc == 0 && i < plane->n_rx; i++) rc = spawn(plane->rx[i], "fynx-rx", fynx_rx_main);
-  for (uint32_t i = 1; rc == 0 && i < plane->n_tx; i++) rc = spawn(plane->tx[i], "fynx-tx", fynx_tx_main);
+  for (uint32_t i = 1; rc == 0 && i < plane->n_rx; i++) rc = spawn(plane->rx[i], "fynx-rx", fynx_rx_main, 2 * i - 1);
+  for (uint32_t i = 1; rc == 0 && i < plane->n_tx; i++) rc = spawn(plane->tx[i], "fynx-tx", fynx_tx_main, 2 * i - 2);
   if (rc) fynx_plane_stop(plane);
   return rc;
 }

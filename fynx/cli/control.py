@@ -115,8 +115,22 @@ def _show(found: Mapping[str, Any]) -> None:
             rows.append([f"  {child['name']}", child["state"], net, "", child["esp"], child["provider"], *traffic])
     table(["peer / child", "state", "where", "since", "esp", "provider", "in", "out"], rows)
     plane = found.get("plane", {})
+    if plane.get("mode") == "tun":
+        click.echo(_offloads(plane))
     for warning in _warnings(plane):
         click.echo(f"warning: {warning}", err=True)
+
+
+OFFLOADS = {"vnet": "TUN frames", "uso": "of UDP", "gso": "sent in batches", "gro": "received in batches"}
+RATES = ("packets_per_read", "packets_per_send", "packets_per_receive", "packets_per_write")
+
+
+def _offloads(plane: Mapping[str, Any]) -> str:
+    """Which offloads work, and how many packets each system call carries: 1.0 tells that one is missing."""
+    found, rates = plane.get("offloads", {}), plane.get("rates", {})
+    switches = ", ".join(f"{text} {'on' if found.get(name) else 'OFF'}" for name, text in OFFLOADS.items())
+    carried = ", ".join(f"{rates[name]:.1f} per {name.rpartition('_')[2]}" for name in RATES if name in rates)
+    return f"offloads: {switches}" + (f"; packets: {carried}" if carried else "")
 
 
 def _warnings(plane: Mapping[str, Any]) -> list[str]:

@@ -71,6 +71,7 @@ def machine() -> Iterator[Finding]:
     for port in PORTS:
         yield _port(port)
     yield _ipv6()
+    yield _batches()
     yield _nft()
     yield _reverse_path()
     yield _forwarding()
@@ -136,6 +137,21 @@ def _ipv6() -> Finding:
     except OSError as error:
         return Finding("IPv6", "warn", f"not available ({error.strerror}): only IPv4 outside")
     return Finding("IPv6", "ok", "available")
+
+
+def _batches() -> Finding:
+    """UDP GSO and GRO (udp(7)); what the device can is seen when it is open, and told by ``status``."""
+    missing = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for name, option in (("UDP_SEGMENT", 103), ("UDP_GRO", 104)):
+            try:
+                probe.setsockopt(socket.IPPROTO_UDP, option, 0)
+            except OSError:
+                missing.append(name)
+    if missing:
+        text = f"the kernel lacks {' and '.join(missing)}: a tunnel is several times slower"
+        return Finding("datagram batches", "warn", text)
+    return Finding("datagram batches", "ok", "UDP_SEGMENT and UDP_GRO")
 
 
 def _nft() -> Finding:

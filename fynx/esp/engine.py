@@ -14,12 +14,22 @@ from fynx.esp.choose import Chooser, Chosen
 from fynx.esp.native import Addresses, selectors, upcalls
 from fynx.plugin.crypto import Algorithms, Provider
 from fynx.plugin.dataplane import ChildSpec, Policy, Upcall, Usage
+from fynx.plugin.engine import EngineOptions
 from fynx.plugin.transport import Path
 
 UPCALL_ROOM = 1 << 18
 INNER_ROOM = 1 << 20
 SEAL_ROOM = 256
 """More than ESP adds to a packet, with the record's own head."""
+SWITCHES = {"auto": lib.FYNX_AUTO, "off": lib.FYNX_OFF, "force": lib.FYNX_FORCE}
+OFFLOADS = ("vnet", "tso", "uso", "gso", "gro")
+RATES = {
+    "packets_per_read": ("packets_out", "tun_reads"),
+    "packets_per_send": ("packets_out", "send_messages"),
+    "packets_per_receive": ("packets_in", "receive_buffers"),
+    "packets_per_write": ("packets_in", "tun_writes"),
+}
+"""What the offloads bring: 1.0 is one packet for each system call."""
 ACTIONS = {"discard": 0, "bypass": 1, "protect": 2}
 MATCHES = ("discard", "bypass", "protect", "none")
 REASONS = {
@@ -48,7 +58,13 @@ class Engine:
     """One plane. Calls come from the loop's thread; ``send_inner`` and ``recv_inner`` from any."""
 
     def __init__(
-        self, providers: Sequence[Provider], algorithms: Algorithms | None, *, inproc: bool, capacity: int
+        self,
+        providers: Sequence[Provider],
+        algorithms: Algorithms | None,
+        *,
+        inproc: bool,
+        capacity: int,
+        measure: bool = False,
     ) -> None:
         self._plane = lib.fynx_plane_new(capacity, int(inproc))
         if self._plane == ffi.NULL:
@@ -56,7 +72,7 @@ class Engine:
         self.event_fd: int = lib.fynx_plane_event_fd(self._plane)
         self.inner_fd: int = lib.fynx_plane_inner_fd(self._plane)
         self._inproc, self._stopped = inproc, False
-        self._chooser = Chooser(providers, algorithms)
+        self._chooser = Chooser(providers, algorithms, measure=measure)
         # At the latest when the interpreter ends: threads must not call back into a dying one.
         self._end = weakref.finalize(self, _end, self._plane, self._chooser)
         self._addresses = Addresses()
@@ -66,6 +82,15 @@ class Engine:
         self._upcall_room = bytearray(UPCALL_ROOM)
         self._inner_room = bytearray(INNER_ROOM)
         self._inner_lock = threading.Lock()
+
+    def configure(self, options: EngineOptions) -> None:
+        given = ffi.new("struct fynx_options *")
+        given.vnet, given.uso = SWITCHES[options.vnet], SWITCHES[options.uso]
+        given.gso, given.gro = SWITCHES[options.gso], SWITCHES[options.gro]
+        given.spin_us, given.n_cpus = options.spin_us, len(options.cpus)
+        for index, cpu in enumerate(options.cpus[: len(given.cpus)]):
+            given.cpus[index] = cpu
+        _checked(lib.fynx_plane_options(self._plane, given))
 
     def add_socket(self, fd: int, family: int, local_port: int) -> int:
         return _checked(lib.fynx_plane_add_socket(self._plane, fd, family, local_port))
@@ -201,7 +226,7 @@ class Engine:
     def status(self) -> Mapping[str, object]:
         info = ffi.new("struct fynx_plane_info *")
         lib.fynx_plane_info(self._plane, info)
-        in_use = self._chooser.in_use
+        in_use, counted = self._chooser.in_use, self.counters()
         return {
             "mode": "inproc" if self._inproc else "tun",
             "running": bool(info.running),
@@ -213,7 +238,14 @@ class Engine:
             "providers": {each.name: each.provider for each in in_use},
             "slow": [each.name for each in in_use if each.slow],
             "refused": dict(self._chooser.refused),
-            "counters": self.counters(),
+            "measured_ns": dict(self._chooser.measured),
+            "offloads": {name: bool(getattr(info, name)) for name in OFFLOADS},
+            "rates": {
+                name: round(counted[packets] / counted[calls], 2)
+                for name, (packets, calls) in RATES.items()
+                if counted[calls]
+            },
+            "counters": counted,
         }
 
     def counters(self) -> Mapping[str, int]:
@@ -286,9 +318,11 @@ def make_engine(
     inproc: bool = False,
     capacity: int = 4096,
     algorithms: Algorithms | None = None,
+    measure: bool = False,
 ) -> Engine:
-    """``MakeEngine`` of ``fynx.plugin``. ``algorithms`` serve through Python what no provider has."""
-    return Engine(providers, algorithms, inproc=inproc, capacity=capacity)
+    """``MakeEngine`` of ``fynx.plugin``. ``algorithms`` serve through Python what no provider has; ``measure``: the
+    fastest provider serves a suite, not the first."""
+    return Engine(providers, algorithms, inproc=inproc, capacity=capacity, measure=measure)
 
 
 __all__ = ["Engine", "make_engine"]

@@ -25,7 +25,7 @@ from fynx.plugin.dataplane import (
     Upcall,
     Usage,
 )
-from fynx.plugin.engine import Engine, MakeEngine
+from fynx.plugin.engine import Engine, EngineOptions, MakeEngine
 from fynx.plugin.extension import ExchangeSpec, Extension, Incoming, Outgoing, SaView, Task, TaskSpec
 from fynx.plugin.hookspecs import hookimpl
 from fynx.plugin.keylog import EspKeyRecord, IkeKeyRecord, KeyRecord
@@ -60,6 +60,7 @@ __all__ = [
     "Drop",
     "Dropped",
     "Engine",
+    "EngineOptions",
     "EspKeyRecord",
     "EspSuite",
     "ExchangeSpec",

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from fynx.plugin.crypto import Algorithms, Provider
 from fynx.plugin.dataplane import ChildSpec, Policy, Upcall, Usage
 from fynx.plugin.transport import Path
+
+Switch = Literal["auto", "off"]
+"""``auto``: used where the kernel has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What the engine's threads may use.
+
+    ``vnet``: frames of many packets from and to the TUN device (``force``: the descriptor carries virtio-net headers
+    whatever it is); ``uso``: of UDP too. ``gso`` and ``gro``: datagrams sent and received in batches. ``spin_us``:
+    a thread looks again for so long before it sleeps, which costs a processor. ``cpus``: threads are bound to them in
+    turn.
+    """
+
+    vnet: Literal["auto", "off", "force"] = "auto"
+    uso: Switch = "auto"
+    gso: Switch = "auto"
+    gro: Switch = "auto"
+    spin_us: int = 0
+    cpus: tuple[int, ...] = ()
 
 
 class Engine(Protocol):
@@ -20,6 +42,10 @@ class Engine(Protocol):
     """Readable when ``drain`` has something."""
     inner_fd: int
     """Readable when ``recv_inner`` has something (in-process mode), else -1."""
+
+    def configure(self, options: EngineOptions) -> None:
+        """Before any socket or device is added. Raises ``StateError`` later."""
+        ...
 
     def add_socket(self, fd: int, family: int, local_port: int) -> int:
         """A UDP socket for ESP (RFC 3948) and IKE behind the non-ESP marker; the engine duplicates nothing and
@@ -92,4 +118,4 @@ class MakeEngine(Protocol):
         ...
 
 
-__all__ = ["Engine", "MakeEngine"]
+__all__ = ["Engine", "EngineOptions", "MakeEngine", "Switch"]

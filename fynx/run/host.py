@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path as File
 from typing import Any
 
-from fynx.config.model import Config, Peer
+from fynx.config.model import PROVIDERS, Config, Peer
 from fynx.errors import FynxError, StateError
 from fynx.esp.engine import make_engine
 from fynx.events import Event
@@ -100,16 +100,14 @@ class Host:
             caller.forget()
         try:
             if graceful and self._driver is not None and self._guards is not None:
-                await self._goodbye(self._driver, self._guards)
+                driver = self._driver
+                self._guards.closing.update((peer, "") for peer in self.config.peers)
+                driver.command(Terminate())
+                await either(self._gone(lambda: not driver.endpoint.sas, GOODBYE_S), self._hurried)
             if self._driver is not None and not self._driver.endpoint.sas:
                 forget(self._files)
         finally:
             await self._close(leave_open=leave_open)
-
-    async def _goodbye(self, driver: Driver, guards: Guards) -> None:
-        guards.closing.update((peer, "") for peer in self.config.peers)
-        driver.command(Terminate())
-        await either(self._gone(lambda: not driver.endpoint.sas, GOODBYE_S), self._hurried)
 
     def hurry(self) -> None:
         """Ends the wait of a graceful stop that is under way."""
@@ -173,7 +171,9 @@ class Host:
             port=port,
             providers=self.registry.ordered(self.config.providers),
             upcalls=driver.upcalls,
-            engine=partial(make_engine, algorithms=self.registry.algorithms),
+            engine=partial(
+                make_engine, algorithms=self.registry.algorithms, measure=self.config.providers == PROVIDERS
+            ),
             restored=restored if isinstance(restored, dict) else {},
             save=self._save_plane,
         )

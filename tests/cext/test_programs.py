@@ -47,15 +47,16 @@ def test_E14_the_window_and_the_rings_pass_their_self_test(tmp_path: Path) -> No
     run(build("gcc", "selftest.c", tmp_path, "-O1", "-Wno-unused-function", *MEMORY))
 
 
-def test_E27_threads_that_change_and_use_one_plane_have_no_race(tmp_path: Path) -> None:
-    told = run(build("gcc", "storm.c", tmp_path, "-O1", "-fsanitize=thread"), "3")
+@pytest.mark.parametrize("program", ["storm.c", "stream.c"])
+def test_E27_threads_that_change_and_use_one_plane_have_no_race(tmp_path: Path, program: str) -> None:
+    told = run(build("gcc", program, tmp_path, "-O1", "-fsanitize=thread", "-Wno-unused-function"), "3")
     assert "WARNING" not in told
 
 
-def fuzz(tmp_path: Path, seconds: int) -> None:
+def fuzz(tmp_path: Path, name: str, seconds: int) -> None:
     flags = ["-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=undefined", "-Wno-unused-function"]
-    program = build("clang", "fuzz_receive.c", tmp_path, *flags)
-    corpus = HERE / "corpus" / "receive"
+    program = build("clang", f"fuzz_{name}.c", tmp_path, *flags)
+    corpus = HERE / "corpus" / name
     options = [f"-max_total_time={seconds}", "-max_len=8192", f"-artifact_prefix={tmp_path}/"]
     grown = tmp_path / "corpus"
     grown.mkdir()
@@ -65,10 +66,15 @@ def fuzz(tmp_path: Path, seconds: int) -> None:
     assert int(runs[1]) > 1000
 
 
-def test_the_receive_path_survives_fuzzing(tmp_path: Path) -> None:
-    fuzz(tmp_path, 5)
+FUZZED = pytest.mark.parametrize("name", ["receive", "frames"])
 
 
+@FUZZED
+def test_packets_and_frames_survive_fuzzing(tmp_path: Path, name: str) -> None:
+    fuzz(tmp_path, name, 5)
+
+
+@FUZZED
 @pytest.mark.long
-def test_the_receive_path_survives_long_fuzzing(tmp_path: Path) -> None:
-    fuzz(tmp_path, 60)
+def test_packets_and_frames_survive_long_fuzzing(tmp_path: Path, name: str) -> None:
+    fuzz(tmp_path, name, 60)

@@ -13,7 +13,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 OVERLAY = ROOT / "build" / "sanitized"
 COPIED = ("fynx", "plugins", "cext", "tests/unit/esp", "build_ffi.py", "pyproject.toml")
-TESTS = ("test_bad_inputs.py", "test_bad_inputs_send.py", "test_engine.py", "test_engine_threads.py", "test_window.py")
+TESTS = (
+    "test_bad_inputs.py",
+    "test_bad_inputs_send.py",
+    "test_engine.py",
+    "test_engine_frames.py",
+    "test_engine_threads.py",
+    "test_frames.py",
+    "test_window.py",
+)
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,8 @@ table inet seen {
 """
 
 
-def run(*command: str, stdin: str | None = None, check: bool = True) -> str:
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=20, check=False)
+def run(*command: str, stdin: str | None = None, check: bool = True, within_s: float = 20) -> str:
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=within_s, check=False)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
@@ -75,8 +75,8 @@ class Place:
     def show(self, *arguments: str) -> str:
         return run("ip", "-n", self.name, *arguments)
 
-    def inside(self, *command: str, check: bool = True, stdin: str | None = None) -> str:
-        return run("ip", "netns", "exec", self.name, *command, check=check, stdin=stdin)
+    def inside(self, *command: str, check: bool = True, stdin: str | None = None, within_s: float = 20) -> str:
+        return run("ip", "netns", "exec", self.name, *command, check=check, stdin=stdin, within_s=within_s)
 
     def ping(self, address: str, *, source: str = "", count: int = 1, size: int = 56) -> bool:
         line = ["ping", "-n", "-c", str(count), "-i", "0.05", "-W", "1", "-s", str(size)]

@@ -54,6 +54,11 @@ class Netlink:
     def link_up(self, index: int, mtu: int) -> None:
         self._call(lambda ip: ip.link("set", index=index, mtu=mtu, txqlen=1000, state="up"))
 
+    def limit_frames(self, index: int, size: int) -> None:
+        """The largest frame that the device hands over; a kernel that cannot be told cuts no worse than before."""
+        with contextlib.suppress(OSError):
+            self._call(lambda ip: ip.link("set", index=index, gso_max_size=size))
+
     def addresses(self) -> tuple[Address, ...]:
         """Addresses of this machine that packets may carry: neither loopback nor link-local; widest scope first."""
         found: list[tuple[int, str]] = self._call(lambda ip: [_address(message) for message in ip.get_addr()])

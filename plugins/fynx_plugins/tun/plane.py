@@ -18,7 +18,7 @@ from fynx.plugin import ChildSpec, Engine, FynxError, Path, Plane, PlaneContext,
 from fynx.plugin.planes import EnginePlane
 from fynx_plugins.tun import firewall
 from fynx_plugins.tun.bypass import bypass_rules
-from fynx_plugins.tun.config import TunConfig, inner_mtu, table_of
+from fynx_plugins.tun.config import TunConfig, inner_mtu, largest_frame, table_of
 from fynx_plugins.tun.device import open_tun, quieten
 from fynx_plugins.tun.netlink import Netlink, Place
 from fynx_plugins.tun.plan import Pair, Route, Rule, Wanted, guarded, routes, rules
@@ -34,9 +34,11 @@ LEFT = ("", "")
 class TunPlane(EnginePlane):
     """One device, one routing table, one firewall table, all named after the host."""
 
-    def __init__(self, context: PlaneContext, engine: Engine, config: TunConfig, netlink: Netlink, fd: int) -> None:
+    def __init__(
+        self, context: PlaneContext, engine: Engine, config: TunConfig, netlink: Netlink, fds: Sequence[int]
+    ) -> None:
         super().__init__(context, engine)
-        self._config, self._netlink, self._fd = config, netlink, fd
+        self._config, self._netlink, self._fds = config, netlink, tuple(fds)
         self.mtu = inner_mtu() if config.mtu == "auto" else config.mtu
         self._place = Place(table_of(config, context.host), socket.if_nametoindex(config.device))
         self._wanted = Wanted(addresses=netlink.addresses())
@@ -63,8 +65,11 @@ class TunPlane(EnginePlane):
         self._adopt()
         quieten(self._config.device)
         self._netlink.link_up(self._place.device, self.mtu)
+        self._netlink.limit_frames(self._place.device, largest_frame(self.mtu))
+        self.engine.configure(self._config.engine)
         self.take_sockets()
-        self.engine.add_tun(self._fd, self.mtu)
+        for fd in self._fds:
+            self.engine.add_tun(fd, self.mtu)
         self._tell_addresses()
         self.engine.start()
 
@@ -167,7 +172,8 @@ class TunPlane(EnginePlane):
             self._note()
         except OSError:
             log.exception("routes of the device could not all be removed")
-        os.close(self._fd)
+        for fd in self._fds:
+            os.close(fd)
         self._fence_thread.submit(self._fence_apply, firewall.Fence("", 0, (), (), ())).result(firewall.WAIT_S)
         self._fence_thread.shutdown()
         self._netlink.close()
@@ -265,13 +271,14 @@ class TunDataplane:
 
     async def open(self, context: PlaneContext) -> Plane:
         config = context.section if isinstance(context.section, TunConfig) else TunConfig()
-        fd = open_tun(config.device)
+        fds = open_tun(config.device, vnet=config.offloads.vnet == "auto", queues=config.workers)
         try:
             netlink = Netlink()
             engine = context.engine(providers=context.providers, capacity=config.capacity)
-            plane = TunPlane(context, engine, config, netlink, fd)
+            plane = TunPlane(context, engine, config, netlink, fds)
         except BaseException:
-            os.close(fd)
+            for fd in fds:
+                os.close(fd)
             raise
         try:
             plane.begin()

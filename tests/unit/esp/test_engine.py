@@ -10,6 +10,7 @@ import weakref
 import pytest
 
 from fynx.errors import CryptoError, FynxError, StateError
+from fynx.esp.choose import Chooser
 from fynx.esp.engine import Engine, make_engine
 from fynx.esp.ops import bench_loop, ops_info
 from fynx.plugin.auth import Secret
@@ -373,3 +374,15 @@ def test_the_loop_for_measurements_runs() -> None:
     address = PROVIDERS["libcrypto"][0].ops(20, 128, 0)
     assert bench_loop(address, 1400, 64, 640) > 0
     assert ops_info(address).name == "aes128gcm16"
+
+
+def test_the_fastest_provider_serves_where_no_order_is_given() -> None:
+    every = PROVIDERS["sodium"] + PROVIDERS["libcrypto"] + PROVIDERS["ipsecmb"]
+    wanted = SUITES["aes256gcm16"]
+    first, fastest = Chooser(every, ALGORITHMS), Chooser(every, ALGORITHMS, measure=True)
+    assert first.choose(wanted).info.provider == "sodium"
+    assert first.measured == {}
+    chosen = fastest.choose(wanted).info
+    (times,) = fastest.measured.values()
+    assert set(times) == {"sodium", "libcrypto", "ipsecmb"}
+    assert times[chosen.provider] == min(times.values())
