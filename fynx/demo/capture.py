@@ -13,6 +13,8 @@ SOL_PACKET, PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION = 263, 5, 6, 10
 TPACKET_V2 = 1
 ETH_P_ALL = 3
 FRAME, BLOCK = 4096, 1 << 20
+LARGE = 1 << 17
+"""Frame for an interface where the kernel passes packets of up to 64 KiB (a TUN device with segmentation offload)."""
 KERNEL, USER = 0, 1
 HEADER = struct.Struct("=IIIHHII")
 
@@ -27,14 +29,14 @@ class Packet(NamedTuple):
 class Capture:
     """Collects the packets of one interface of the calling thread's network namespace, until ``stop``."""
 
-    def __init__(self, interface: str, *, megabytes: int = 32) -> None:
+    def __init__(self, interface: str, *, megabytes: int = 32, frame: int = FRAME) -> None:
         self.packets: list[Packet] = []
         self.cut = 0
         """Packets longer than a frame of the ring: kept in part only."""
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V2)
-        self._frames = (megabytes << 20) // FRAME
-        ring = struct.pack("=IIII", BLOCK, megabytes, FRAME, self._frames)
+        self._frame, self._frames = frame, (megabytes << 20) // frame
+        ring = struct.pack("=IIII", BLOCK, megabytes, frame, self._frames)
         self._socket.setsockopt(SOL_PACKET, PACKET_RX_RING, ring)
         self._ring = mmap.mmap(self._socket.fileno(), megabytes << 20)
         self._socket.bind((interface, ETH_P_ALL))
@@ -61,7 +63,7 @@ class Capture:
             pass
 
     def _take(self) -> bool:
-        at = self._next * FRAME
+        at = self._next * self._frame
         status, length, kept, mac, _, seconds, nanoseconds = HEADER.unpack_from(self._ring, at)
         if not status & USER:
             return False

@@ -100,11 +100,12 @@ def build() -> tuple[Place, Place]:
         far = f"/proc/self/fd/{place.descriptor}"
         sh(f"ip link add {place.link} type veth peer name eth0 netns {far}", place.descriptor)
         sh(f"ip address add {place.gateway}/25 dev {place.link}")
-        sh(f"ip link set {place.link} up")
+        # The outside shows packets as a wire carries them, not the kernel's frames of many.
+        sh(f"ip link set {place.link} gso_max_segs 1 up")
         place.run("ip link set lo up")
         place.run(f"ip address add {place.inner}/32 dev lo")
         place.run(f"ip address add {place.outer}/25 dev eth0")
-        place.run("ip link set eth0 up")
+        place.run("ip link set eth0 gso_max_segs 1 up")
         place.run(f"ip route add default via {place.gateway}")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
     return places

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from fynx.demo import packet, traffic
-from fynx.demo.capture import Capture, Packet
+from fynx.demo.capture import LARGE, Capture, Packet
 from fynx.demo.ends import End, FynxEnd, drops, split_keys, write_private
 from fynx.demo.namespace import DemoError, Place, build, sh
 from fynx.demo.pcapng import PcapngWriter
@@ -89,7 +89,7 @@ class Story:
 
     def _inside(self) -> Capture:
         with self.alice.place.entered():
-            return Capture("fynx0")
+            return Capture("fynx0", megabytes=64, frame=LARGE)
 
     def _ping(self) -> None:
         pings = traffic.ping(self.alice.place, self.bob.place)

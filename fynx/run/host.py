@@ -175,7 +175,7 @@ class Host:
                 make_engine, algorithms=self.registry.algorithms, measure=self.config.providers == PROVIDERS
             ),
             restored=restored if isinstance(restored, dict) else {},
-            save=self._save_plane,
+            save=lambda state: self._save(plane=dict(state)),
         )
         try:
             return await self.registry.dataplanes[chosen.name].open(context)
@@ -391,11 +391,8 @@ class Host:
             end()
         return True
 
-    def _save_plane(self, state: Mapping[str, object]) -> None:
-        self._note["plane"] = dict(state)
-        self._save()
-
-    def _save(self) -> None:
+    def _save(self, **noted: object) -> None:
+        self._note.update(noted)
         self._note["resolved"] = {name: list(found) for name, found in self._resolver.known.items()}
         if self._files is not None:
             self._files.write_state(self._note)
