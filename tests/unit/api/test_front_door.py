@@ -142,8 +142,6 @@ def test_the_fixture_works_in_another_project(tmp_path: Path) -> None:
         "pytest",
         "-q",
         "-p",
-        "fynx.testing.plugin",
-        "-p",
         "no:cacheprovider",
         str(tmp_path),
     ]
