@@ -40,7 +40,7 @@ from fynx.run.reload import Prepared, alike, follow, outside, prepare
 from fynx.run.resolve import Resolver, path_among, resolve_all
 from fynx.run.services import serve
 from fynx.run.status import status
-from fynx.run.token_secret import crash_secret, forget
+from fynx.run.token_secret import crash_secret, forget, only_if_up
 from fynx.run.words import describe
 from fynx.run.work import Worker
 
@@ -82,7 +82,8 @@ class Host:
             self._note = self._files.read_state()
             self._resolver.known.update(names(self._note))
         try:
-            await self._open()
+            with only_if_up(self._files):
+                await self._open()
         except BaseException:
             await self._close(leave_open=False)
             raise

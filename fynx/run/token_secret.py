@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from fynx.config.model import Config
@@ -47,6 +48,18 @@ def forget(files: RunFiles | None) -> None:
     if files is not None:
         with contextlib.suppress(OSError):
             _path(files).unlink()
+
+
+@contextlib.contextmanager
+def only_if_up(files: RunFiles | None) -> Iterator[None]:
+    """A start that fails leaves no secret that was not there before."""
+    known = files is None or _path(files).exists()
+    try:
+        yield
+    except BaseException:
+        if not known:
+            forget(files)
+        raise
 
 
 def _path(files: RunFiles) -> Path:
