@@ -215,10 +215,15 @@ class Program:
 
     def wait(self) -> None:
         end = time.monotonic() + 20
-        while not self.socket.exists():
+        while not self._answers():
             assert self._process.poll() is None, self._process.communicate()
             assert time.monotonic() < end
             time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        """The file is there a moment before anybody listens."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def end(self, number: int | None = None) -> tuple[int, str, str]:
         if number is not None:
