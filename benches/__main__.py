@@ -1,32 +1,51 @@
-"""``python -m benches [NAME [--json]]``: the list of benchmarks, or one of them."""
+"""``python -m benches [NAME [--json] [OPTIONS]]``: the list of benchmarks, or one of them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import benches.api as api
 import benches.esp as esp
 import benches.handshake as handshake
+import benches.tunnel as tunnel
+from benches.lab import BenchError
 from benches.result import Result
 
-BENCHES: dict[str, tuple[str, Callable[[], Result]]] = {
-    "handshake": ("IKE_SA_INIT and IKE_AUTH with PSK: per second, CPU of each, time of one", handshake.run),
-    "esp": ("packets per second sealed by each provider, in batches, one per call, and in Python", esp.run),
-    "api": ("packets per second through the library: in batches, and one per call", api.run),
+Runner = Callable[[Sequence[str]], Result]
+
+
+def plain(run: Callable[[], Result]) -> Runner:
+    """A benchmark without options."""
+    return lambda _: run()
+
+
+BENCHES: dict[str, tuple[str, Runner]] = {
+    "handshake": ("IKE_SA_INIT and IKE_AUTH with PSK: per second, CPU of each, time of one", plain(handshake.run)),
+    "esp": ("packets per second sealed by each provider, in batches, one per call, and in Python", plain(esp.run)),
+    "api": ("packets per second through the library: in batches, and one per call", plain(api.run)),
+    "tunnel": (
+        "TCP and UDP through Fynx and other tunnels, in turn (--case, --system, --rounds, --seconds)",
+        tunnel.run,
+    ),
 }
-USAGE = 2
+FAILED, USAGE = 1, 2
 
 
 def main(arguments: list[str]) -> int:
-    names = [word for word in arguments if word != "--json"]
-    if not names:
+    words = [word for word in arguments if word != "--json"]
+    if not words:
         print("\n".join(f"{name:<10} {what}" for name, (what, _) in BENCHES.items()))
         return 0
-    if len(names) > 1 or names[0] not in BENCHES:
-        print(f"no benchmark {' '.join(names)!r}; there are: {', '.join(BENCHES)}", file=sys.stderr)
+    name, *options = words
+    if name not in BENCHES:
+        print(f"no benchmark {name!r}; there are: {', '.join(BENCHES)}", file=sys.stderr)
         return USAGE
-    result = BENCHES[names[0]][1]()
+    try:
+        result = BENCHES[name][1](options)
+    except BenchError as error:
+        print(f"bench {name}: {error}", file=sys.stderr)
+        return FAILED
     print(result.as_json() if "--json" in arguments else result.as_text())
     return 0
 

@@ -40,7 +40,7 @@ class Result:
 
     def ratio(self, name: str, ours: Sequence[float], theirs: Sequence[float]) -> None:
         """The median of the ratios of each round, since a shared machine drifts between rounds."""
-        self.ratios[name] = round(median(a / b for a, b in zip(ours, theirs, strict=True)), 2)
+        self.ratios[name] = float(f"{median(a / b for a, b in zip(ours, theirs, strict=True)):.3g}")
 
     def as_json(self) -> str:
         rows = [asdict(row) for row in self.rows]

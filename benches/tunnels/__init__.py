@@ -1,0 +1,1 @@
+"""What is compared: each module brings one tunnel up between two hosts."""
