@@ -52,12 +52,42 @@ class HandshakeStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class HandshakeFailed(Event):
-    """Why a tunnel did not come up: ``reason`` in plain words, ``notify`` the peer's or our notification name."""
+    """Why a tunnel did not come up: ``reason`` in plain words, ``notify`` the peer's or our notification name.
+
+    ``remote_id`` is the identity that the peer claimed, empty where it claimed none yet.
+    """
 
     remote: str
     notify: str
     reason: str
     remedy: str
+    remote_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalChosen(Event):
+    """Both sides agree on a suite; ``protocol`` is ``IKE`` or ``ESP``, ``number`` that of the proposal."""
+
+    protocol: str
+    offered: int
+    number: int
+    suite: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated(Event):
+    """The peer proved its identity (RFC 7296 section 2.15)."""
+
+    remote_id: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class RekeyStarted(Event):
+    """We begin to replace a Child SA, or the IKE SA when ``child`` is empty; ``spi`` is ours."""
+
+    child: str
+    spi: str
 
 
 @dataclass(frozen=True, slots=True)

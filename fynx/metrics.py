@@ -1,8 +1,10 @@
-"""The 18 counters of a host: moved by its events and by the data plane; snapshots are immutable."""
+"""The 18 counters of a host and its histograms: moved by its events and by the data plane; snapshots are immutable."""
 
 from __future__ import annotations
 
 import threading
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 
@@ -19,7 +21,9 @@ from fynx.events import (
     IkeUp,
     PeerAlive,
     PeerDead,
+    RekeyStarted,
 )
+from fynx.plugin.service import Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +83,24 @@ PLANE = {
 """Our name -> the data plane's counter."""
 
 
+BOUNDS: Mapping[str, tuple[float, ...]] = {
+    "handshake_duration_ms": (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000),
+    "rekey_duration_ms": (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000),
+}
+"""Histogram -> upper bounds. ``rekey_duration_ms`` counts the rekeys that we began, of IKE SAs and Child SAs."""
+
+
 class Metrics:
     """Counters that any thread may move and read. Share the object to share the counters."""
 
-    def __init__(self, plane: Callable[[], Mapping[str, int]] | None = None) -> None:
+    def __init__(
+        self, plane: Callable[[], Mapping[str, int]] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._lock = threading.Lock()
+        self._clock = clock
+        self._observed = {name: [0] * (len(bounds) + 1) for name, bounds in BOUNDS.items()}
+        self._sums = dict.fromkeys(BOUNDS, 0.0)
+        self._rekeys: dict[tuple[str, str], float] = {}
         self._values = dict.fromkeys(NAMES, 0)
         self._plane = plane
         self._passed: Mapping[str, int] = {}
@@ -100,6 +117,20 @@ class Metrics:
             }
         return Snapshot(**counted)
 
+    def histograms(self) -> Mapping[str, Histogram]:
+        with self._lock:
+            return {
+                name: Histogram(bounds, tuple(self._observed[name]), self._sums[name])
+                for name, bounds in BOUNDS.items()
+            }
+
+    def observe(self, name: str, value: float) -> None:
+        """Raises KeyError when no histogram is called ``name``."""
+        place = bisect_left(BOUNDS[name], value)
+        with self._lock:
+            self._observed[name][place] += 1
+            self._sums[name] += value
+
     def reset(self) -> None:
         """All to zero but the gauges, which tell what stands now."""
         passed = self._read()
@@ -107,6 +138,8 @@ class Metrics:
             self._passed = passed
             for name in self._values.keys() - GAUGES:
                 self._values[name] = 0
+            for name, bounds in BOUNDS.items():
+                self._observed[name], self._sums[name] = [0] * (len(bounds) + 1), 0.0
 
     def _read(self) -> dict[str, int]:
         counters = self._plane() if self._plane is not None else {}
@@ -176,6 +209,7 @@ class Metrics:
                 self.record_handshake_started()
             case IkeUp():
                 self.record_handshake_completed()
+                self.observe("handshake_duration_ms", event.duration_s * 1000)
                 self.record_ike_sa_created()
             case HandshakeFailed():
                 self.record_handshake_failed()
@@ -188,14 +222,23 @@ class Metrics:
                 self.record_child_sa_created()
             case ChildDown():
                 self.record_child_sa_deleted()
+            case RekeyStarted():
+                self._rekeys[event.peer, event.child] = self._clock()
             case ChildRekeyed():
                 self.record_child_sa_rekeyed()
+                self._rekeyed(event.peer, event.child, by_us=event.by_us)
             case IkeRekeyed():
                 self.record_ike_sa_rekeyed()
+                self._rekeyed(event.peer, "", by_us=event.by_us)
             case PeerAlive():
                 self.record_dpd_check(True)
             case PeerDead():
                 self.record_dpd_check(False)
+
+    def _rekeyed(self, peer: str, child: str, *, by_us: bool) -> None:
+        began = self._rekeys.pop((peer, child), None)
+        if by_us and began is not None:
+            self.observe("rekey_duration_ms", (self._clock() - began) * 1000)
 
     def _refused(self, notify: str) -> None:
         if notify == "NO_PROPOSAL_CHOSEN":

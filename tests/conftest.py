@@ -23,12 +23,19 @@ STRONGSWAN = (
 NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "interop": {"charon-systemd": STRONGSWAN, "tshark": ("tshark",), "ip": ("iproute2",), "nft": ("nftables",)},
     "netns": {"ip": ("iproute2",), "nft": ("nftables",), "ping": ("iputils-ping",)},
+    "monitoring": {"prometheus": ("prometheus",), "promtool": ("prometheus",)},
     "cext": {"clang": ("clang", "libclang-rt-14-dev"), "cc": ("gcc", "libc6-dev")},
     "demo": {"ip": ("iproute2",), "nft": ("nftables",), "ping": ("iputils-ping",)},
 }
 """Folder of tests -> program -> Debian packages that bring it."""
 COMPARED = ("ip netns list", "ip -brief link", "ip rule", "ip -6 rule", "ip route show table all", "nft list tables")
 AS_ROOT = {"interop", "netns", "demo"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from tests.canary import Canary
+
+    config.pluginmanager.register(Canary(), "fynx-canary")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

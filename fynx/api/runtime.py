@@ -43,8 +43,8 @@ class Runtime:
     """One host that runs between ``start`` and ``stop``."""
 
     def __init__(self, config: Config, registry: Registry, metrics: Metrics, events: Fork[Event]) -> None:
-        self.host = Host(config, registry)
-        self.metrics, self._events = metrics, events
+        self.host = Host(config, registry, metrics=metrics)
+        self._events = events
         self.refused: HandshakeFailed | ChildRefused | None = None
 
     async def start(self, happened: Callable[[Event], None]) -> None:
@@ -100,7 +100,6 @@ class Runtime:
             end()
 
     def _happened(self, event: Event) -> None:
-        self.metrics.happened(event)
         if isinstance(event, HandshakeFailed | ChildRefused):
             self.refused = event
         self._events.put(event)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from fynx.events import Event, IkeStateChanged, PacketRefused, Retransmitted
+from fynx.logs import LEVELS, clean
 from fynx.run.control import as_json
-from fynx.run.words import clean
 
 CHATTY = (IkeStateChanged, PacketRefused, Retransmitted)
 
@@ -20,7 +20,7 @@ class Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
-        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        level = "" if record.levelno <= logging.INFO else f"{_level(record)}: "
         lines = [clean(line) for line in record.getMessage().splitlines()]
         if record.exc_info:
             lines += self.formatException(record.exc_info).splitlines()
@@ -31,19 +31,26 @@ class Json(logging.Formatter):
     """One object a line: ``fynx.event/1`` for events, ``fynx.log/1`` for the rest."""
 
     def format(self, record: logging.LogRecord) -> str:
-        event = getattr(record, "event", None)
+        event, kind = getattr(record, "event", None), getattr(record, "fynx", "")
+        named = {"log": kind, "level": _level(record), "fields": record.__dict__["fields"]} if kind else {}
         if isinstance(event, Event):
-            return json.dumps(as_json(event), default=str)
+            return json.dumps({**as_json(event), **named}, default=str)
         facts = {
             "schema": "fynx.log/1",
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
+            "level": _level(record),
             "logger": record.name,
-            "text": record.getMessage(),
+            "text": clean(record.getMessage()),
+            **named,
         }
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(facts)
+        return json.dumps(facts, default=str)
+
+
+def _level(record: logging.LogRecord) -> str:
+    names = {number: name for name, number in LEVELS.items()}
+    return names.get(record.levelno, record.levelname.lower())
 
 
 def set_up(style: Literal["text", "json"], *, verbose: bool) -> None:

@@ -157,6 +157,7 @@ class Engine:
             provider=installed.chosen.info.provider,
             slow=installed.chosen.info.slow,
             sequence_out=used.sequence_out,
+            sequence_in=used.sequence_in,
         )
 
     def policies(self, policies: Sequence[Policy]) -> None:

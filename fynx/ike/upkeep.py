@@ -142,7 +142,9 @@ def _tell(endpoint: Endpoint, sa: IkeSa, reason: str, *, was_up: bool) -> None:
         endpoint.emit(IkeDown(sa.peer, sa.spi_i.hex(), sa.spi_r.hex(), reason, sa.cause))
         return
     failure = sa.failure or Failure("", reason)
-    endpoint.emit(HandshakeFailed(sa.peer, str(sa.path), failure.notify, failure.reason, failure.remedy))
+    endpoint.emit(
+        HandshakeFailed(sa.peer, str(sa.path), failure.notify, failure.reason, failure.remedy, str(sa.remote_id or ""))
+    )
 
 
 # Requests under way.

@@ -30,7 +30,7 @@ from fynx.plugin.extension import ExchangeSpec, Extension, Incoming, Outgoing, S
 from fynx.plugin.hookspecs import hookimpl
 from fynx.plugin.keylog import EspKeyRecord, IkeKeyRecord, KeyRecord
 from fynx.plugin.section import Section
-from fynx.plugin.service import Control, Service
+from fynx.plugin.service import Control, Histogram, Service
 from fynx.plugin.store import OpenStore, Store
 from fynx.plugin.transport import Datagram, Deliver, Path, Port, PortSocket, Transport
 
@@ -67,6 +67,7 @@ __all__ = [
     "Expire",
     "Extension",
     "FynxError",
+    "Histogram",
     "Identity",
     "IkeArrived",
     "IkeKeyRecord",

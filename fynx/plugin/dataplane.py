@@ -96,6 +96,8 @@ class Usage:
     provider: str = ""
     slow: bool = False
     sequence_out: int = 0
+    sequence_in: int = 0
+    """The highest that was authenticated."""
 
 
 @dataclass(frozen=True, slots=True)

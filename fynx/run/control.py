@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from fynx import logs
 from fynx.errors import ConfigError, FynxError, Problem
 from fynx.events import Event
+from fynx.logs import clean
 from fynx.run.failures import FAILED, HostError
-from fynx.run.words import clean, describe
+from fynx.run.words import describe
 
 log = logging.getLogger("fynx.run")
 
@@ -143,6 +145,8 @@ class ControlServer:
             case "down":
                 confirmed = await self._host.down(peer, child, leave_open=request.get("leave_open") is True)
                 return {"confirmed": confirmed}
+            case "logs":
+                return {"levels": _levels(request.get("levels"))}
             case other:
                 raise HostError(f"no command is called {clean(str(other))!r}")
 
@@ -162,6 +166,16 @@ async def _send(writer: asyncio.StreamWriter, message: Mapping[str, object]) -> 
     writer.write(json.dumps(message, default=str).encode() + b"\n")
     async with asyncio.timeout(WAIT_S):
         await writer.drain()
+
+
+def _levels(wanted: object) -> dict[str, str]:
+    """Sets the levels named, and tells those of all subsystems. Raises HostError, and changes nothing then."""
+    pairs = {str(key): str(value) for key, value in wanted.items()} if isinstance(wanted, dict) else {}
+    try:
+        logs.set_levels(pairs)
+    except ValueError as error:
+        raise HostError(str(error)) from None
+    return logs.levels()
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from fynx import logs
 from fynx.errors import FynxError
 from fynx.events import Event
 from fynx.ike import recovery
@@ -35,11 +36,23 @@ from fynx.ike.endpoint import Endpoint
 from fynx.ike.policy import HostPolicy
 from fynx.ike.reconfigure import reconfigure
 from fynx.plugin.auth import Secret
-from fynx.plugin.dataplane import Acquire, ChildKeys, ChildSpec, Expire, IkeArrived, PathSeen, Plane, UnknownSpi, Upcall
+from fynx.plugin.dataplane import (
+    Acquire,
+    ChildKeys,
+    ChildSpec,
+    Expire,
+    IkeArrived,
+    PathSeen,
+    Plane,
+    UnknownSpi,
+    Upcall,
+    Usage,
+)
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.planes import PacketPlane
 from fynx.plugin.transport import Datagram, Port
 from fynx.plugin.work import InstallChild
+from fynx.run import journal
 from fynx.run.work import Worker
 from fynx.wire.encap import KEEPALIVE, MARKER, Kind, classify
 
@@ -81,6 +94,7 @@ class Driver:
         self._timer: TimerHandle | None = None
         self._busy = False
         self._heard: dict[int, tuple[int, int]] = {}
+        self._journals: dict[int, Usage] = {}
         self._read_at = 0.0
         self.children: dict[int, ChildSpec] = {}
         self.counters: Counter[str] = Counter()
@@ -110,6 +124,7 @@ class Driver:
         """From the transport: IKE goes to the core, ESP to a plane that wants it handed over."""
         kind, data = classify(datagram.data, datagram.path.encapsulated)
         if kind is Kind.IKE:
+            journal.message(logs.log_message_recv, datagram.path, data)
             self._guarded(partial(self.endpoint.datagram, self.now, datagram.path, data))
         elif kind is Kind.ESP and isinstance(self._plane, PacketPlane):
             self._guarded(partial(self._plane.receive_outer, datagram.path, [data]))
@@ -135,6 +150,7 @@ class Driver:
     def _upcall(self, upcall: Upcall) -> None:
         match upcall:
             case IkeArrived():
+                journal.message(logs.log_message_recv, upcall.path, upcall.data)
                 self.endpoint.datagram(self.now, upcall.path, upcall.data)
             case PathSeen():
                 self.endpoint.path_seen(self.now, upcall.handle, upcall.path)
@@ -166,6 +182,7 @@ class Driver:
             return
         match effect:
             case Transmit():
+                journal.message(logs.log_message_send, effect.path, effect.data)
                 data = MARKER + effect.data if effect.path.encapsulated else effect.data
                 port.send([Datagram(effect.path, data)])
             case Keepalive():
@@ -198,6 +215,7 @@ class Driver:
 
     def _remove(self, plane: Plane, effect: Remove) -> None:
         self._heard.pop(effect.handle, None)
+        self._journals.pop(effect.handle, None)
         child = self.children.pop(effect.handle, None)
         plane.remove(effect.handle)
         if child is not None:
@@ -227,6 +245,8 @@ class Driver:
             return
         for handle in tuple(self.children):
             usage = self._plane.usage(handle)
+            journal.traffic(self.children[handle], self._journals.get(handle, Usage()), usage)
+            self._journals[handle] = usage
             heard, sent = self._heard.get(handle, (0, 0))
             if (usage.packets_in, usage.packets_out) != (heard, sent):
                 self._heard[handle] = usage.packets_in, usage.packets_out
@@ -242,8 +262,8 @@ class Driver:
         except FynxError as error:
             self.counters["refused"] += 1
             log.warning("%s", error)
-        except Exception:
+        except Exception as error:
             self.counters["failed"] += 1
-            log.exception("an effect or an input failed")
+            journal.failed("an effect or an input failed", error)
         if pump:
             self._pump()

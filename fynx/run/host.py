@@ -20,10 +20,13 @@ from fynx.ike.policy import Network
 from fynx.ike.sa import IkeSa
 from fynx.ike.tasks import CORE
 from fynx.kernel.registry import Registry
+from fynx.metrics import Metrics
 from fynx.plugin.dataplane import Acquire, ChildSpec, Plane, PlaneContext
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.planes import RoutedPlane
 from fynx.plugin.transport import Path, Port
+from fynx.run import journal
+from fynx.run.audience import Audience
 from fynx.run.callers import Caller
 from fynx.run.control import ControlServer
 from fynx.run.driver import Driver
@@ -41,21 +44,21 @@ from fynx.run.resolve import Resolver, path_among, resolve_all
 from fynx.run.services import serve
 from fynx.run.status import status
 from fynx.run.token_secret import crash_secret, forget, only_if_up
-from fynx.run.words import describe
 from fynx.run.work import Worker
 
 log = logging.getLogger("fynx.run")
-told = logging.getLogger("fynx.events")
 
 GOODBYE_S = 2.0
 """How long a graceful stop waits for the peers to confirm (bad-inputs L15: all over in less than 3 s)."""
-UP_S, DOWN_S, QUEUE = 60.0, 5.0, 1000
+UP_S, DOWN_S = 60.0, 5.0
 
 
 class Host:
     """One host in one event loop; several may live in one process. ``directory`` None: no files, no control socket."""
 
-    def __init__(self, config: Config, registry: Registry, *, directory: File | None = None) -> None:
+    def __init__(
+        self, config: Config, registry: Registry, *, directory: File | None = None, metrics: Metrics | None = None
+    ) -> None:
         self.config, self.registry = config, registry
         self.port: Port | None = None
         self.plane: Plane | None = None
@@ -67,7 +70,8 @@ class Host:
         self._leases: Leases | None = None
         self._control: ControlServer | None = None
         self._services: list[asyncio.Task[None]] = []
-        self._subscribers: list[Callable[[Event], None]] = []
+        self._audience = Audience()
+        self.metrics = metrics or Metrics(self._plane_counters)
         self._outside: dict[str, tuple[str, ...]] = {}
         self._callers = {name: Caller(name, peer, self, self._resolver) for name, peer in config.peers.items()}
         self._stopping = False
@@ -274,36 +278,23 @@ class Host:
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Calls back for every event, on the loop's thread; returns what ends it."""
-        self._subscribers.append(callback)
-        return lambda: self._subscribers.remove(callback) if callback in self._subscribers else None
+        return self._audience.subscribe(callback)
 
-    async def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[Event]:
         """Every event from now on. A reader that falls 1000 behind loses the oldest."""
-        queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE)
+        return self._audience.events()
 
-        def put(event: Event) -> None:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(event)
-
-        end = self.subscribe(put)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            end()
+    def _plane_counters(self) -> Mapping[str, int]:
+        found = self.plane.status().get("counters", {}) if self.plane is not None else {}
+        return found if isinstance(found, Mapping) else {}
 
     # What the driver tells (driver.Listener).
 
     def happened(self, event: Event) -> None:
-        if told.isEnabledFor(logging.INFO) and (line := describe(event)):
-            told.info("%s", line, extra={"event": event})
+        journal.tell(event)
+        self.metrics.happened(event)
         self.registry.notify.event(event)
-        for callback in tuple(self._subscribers):
-            try:
-                callback(event)
-            except Exception:
-                log.exception("a subscriber to events failed")
+        self._audience.tell(event)
         caller = self._callers.get(event.peer)
         if caller is not None and not self._stopping:
             caller.happened(event)

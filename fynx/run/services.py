@@ -6,13 +6,18 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
-from fynx.plugin.service import Service
+from fynx.config.model import Config
+from fynx.metrics import Metrics
+from fynx.plugin.service import Histogram, Service
 
 log = logging.getLogger("fynx.run")
 
 
 class Served(Protocol):
     """The host, as services may use it."""
+
+    config: Config
+    metrics: Metrics
 
     def status(self) -> dict[str, object]: ...
 
@@ -28,6 +33,15 @@ class View:
 
     def __init__(self, host: Served) -> None:
         self._host = host
+
+    def section(self, path: str) -> object:
+        return self._host.config.sections.get(path)
+
+    def metrics(self) -> Mapping[str, int]:
+        return self._host.metrics.snapshot().as_dict()
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        return self._host.metrics.histograms()
 
     def status(self) -> Mapping[str, object]:
         return self._host.status()

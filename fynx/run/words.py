@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fynx import events
-
-LONGEST = 256
+from fynx.logs import clean
 
 
 def describe(event: events.Event) -> str:
@@ -17,12 +16,6 @@ def describe(event: events.Event) -> str:
         return ""
     peer = f"{clean(event.peer)}: " if event.peer else ""
     return f"{peer}{clean(say(event))}"
-
-
-def clean(text: str) -> str:
-    """Control characters, line and direction marks become escapes; the rest is cut at 256 (bad-inputs L5)."""
-    plain = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-    return plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"
 
 
 def _ike_up(event: events.IkeUp) -> str:
@@ -81,6 +74,8 @@ def _leased(event: events.AddressLeased) -> str:
 _WORDS: dict[type[events.Event], Callable[[Any], str]] = {
     events.HandshakeStarted: lambda event: f"handshake with {event.remote} begins, we are the {event.role}",
     events.HandshakeFailed: _failed,
+    events.Authenticated: lambda event: f"{event.remote_id} proved its identity by {event.method}",
+    events.RekeyStarted: lambda event: f"{f'child {event.child}' if event.child else 'the IKE SA'} is being rekeyed",
     events.IkeUp: _ike_up,
     events.IkeDown: lambda event: f"IKE down: {event.reason}",
     events.ChildUp: _child_up,

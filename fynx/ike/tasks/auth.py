@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import replace
 
 from fynx.errors import AuthFailed, PeerFault
-from fynx.events import IkeUp
+from fynx.events import Authenticated, IkeUp
 from fynx.ike import twins
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.identity_match import fault, matches
@@ -128,6 +128,7 @@ class AuthTask:
             ) from None
 
     def _authorize(self, identity: Identity) -> Running:
+        self.sa.emit(Authenticated(self.sa.peer, str(identity), self.sa.policy.remote_auth.method))
         request = AuthorizeRequest(self.sa.peer, str(self.sa.path), str(identity), (self.sa.policy.remote_auth.method,))
         allowed: bool = yield Authorize(request)
         if allowed is not True:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fynx.errors import FynxError, PeerFault
-from fynx.events import ChildRefused
+from fynx.events import ChildRefused, ProposalChosen
 from fynx.ike import twins, virtual
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import first_error, maybe, notify, one
@@ -67,7 +67,7 @@ class ChildTask:
         policy = self._policy()
         virtual.require(self.sa, policy)
         if self.old is not None:
-            rekey_child.begin(self.old, out)
+            rekey_child.begin(self.sa, self.old, out)
         elif "rekey" in self.options:
             raise FynxError("the Child SA to rekey is gone")
         self.spi_in = yield from self._reserve()
@@ -113,6 +113,7 @@ class ChildTask:
             raise _by_peer(refusal, self._policy())
         answer = one(message, SaPayload)
         choice = check_esp_answer(self.offered, answer.proposals, self.sa.services.algorithms)
+        self._tell(choice, len(self.offered))
         if not self.first:
             self.nr = one(message, NoncePayload).data
             yield from self.kex.finish(choice.ke, message)
@@ -221,6 +222,7 @@ class ChildTask:
         for child in fitting:
             choice = choose_esp(offered.proposals, child.esp, self.sa.services.algorithms, initial=self.first)
             if not isinstance(choice, Refusal):
+                self._tell(choice, len(offered.proposals))
                 return child, choice
             refusal = refusal or choice
         assert refusal is not None
@@ -232,6 +234,9 @@ class ChildTask:
         spi: int = yield ReserveSpi()
         self.sa.reserved[spi] = None
         return spi
+
+    def _tell(self, choice: Choice[EspSuite], offered: int) -> None:
+        self.sa.emit(ProposalChosen(self.sa.peer, "ESP", offered, choice.proposal.number, choice.suite.keyword))
 
     def _policy(self) -> ChildPolicy:
         found = next((child for child in virtual.children(self.sa) if child.name == self.name), None)

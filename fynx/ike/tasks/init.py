@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from fynx.errors import CryptoError, Drop, Dropped, PeerFault
+from fynx.events import ProposalChosen
 from fynx.ike.exchange import Restart, first_error, notify, one
 from fynx.ike.keymat import derive_ike
 from fynx.ike.negotiate import Choice, Refusal, check_ike_answer, choose_ike, describe, offer_ike
@@ -71,6 +72,7 @@ class InitTask:
             raise Dropped(Drop.SYNTAX, f"the peer's public value: {error}") from None
         init.nr = nonce.data
         _derive(self.sa, choice.suite, secret)
+        self._tell(choice, len(self.sa.policy.ike))
 
     def _checked(self, answer: SaPayload) -> Choice[IkeSuite]:
         offered = offer_ike(self.sa.policy.ike)
@@ -147,6 +149,7 @@ class InitTask:
         self.sa.init.ni = nonce.data
         self.sa.suite, self.sa.init.proposal = choice.suite, choice.proposal
         self.answer = SaPayload((choice.proposal,))
+        self._tell(choice, len(offered.proposals))
 
     def _choose(self, offered: SaPayload) -> Choice[IkeSuite]:
         """The first peer in question whose policy takes one of the proposals; its identity is checked later."""
@@ -159,6 +162,9 @@ class InitTask:
         assert refusal is not None
         self.sa.failure = Failure("NO_PROPOSAL_CHOSEN", refusal.reason, refusal.remedy)
         raise PeerFault(NotifyType.NO_PROPOSAL_CHOSEN, refusal.reason)
+
+    def _tell(self, choice: Choice[IkeSuite], offered: int) -> None:
+        self.sa.emit(ProposalChosen(self.sa.peer, "IKE", offered, choice.proposal.number, choice.suite.keyword))
 
     def _respond(self, out: Outgoing) -> None:
         assert self.answer is not None

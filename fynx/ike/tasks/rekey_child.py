@@ -8,7 +8,7 @@ in the plane for a while after its deletion, so that nothing in flight is lost.
 from __future__ import annotations
 
 from fynx.errors import FynxError, PeerFault
-from fynx.events import ChildRekeyed
+from fynx.events import ChildRekeyed, RekeyStarted
 from fynx.ike.child import ChildSa, Rival
 from fynx.ike.effects import Activate
 from fynx.ike.exchange import notify
@@ -28,8 +28,9 @@ REFUSALS_BEFORE_CLOSING = 20
 """TEMPORARY_FAILUREs in a row, minutes of them, after which the two sides are out of step (section 2.25)."""
 
 
-def begin(old: ChildSa, out: Outgoing) -> None:
+def begin(sa: IkeSa, old: ChildSa, out: Outgoing) -> None:
     old.advance(ChildEvent.START_REKEY)
+    sa.emit(RekeyStarted(sa.peer, old.name, f"{old.spi_in:08x}"))
     out.add(NotifyPayload(NotifyType.REKEY_SA, b"", Protocol.ESP, old.spi_in.to_bytes(4, "big")))
 
 

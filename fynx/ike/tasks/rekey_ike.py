@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fynx.errors import FynxError, PeerFault
-from fynx.events import ChildRefused
+from fynx.events import ChildRefused, RekeyStarted
 from fynx.ike.exchange import first_error, maybe, one
 from fynx.ike.keymat import expand_ike, rekey_skeyseed
 from fynx.ike.negotiate import Choice, Refusal, check_ike_answer, choose_ike, offer_ike
@@ -48,6 +48,7 @@ class RekeyIkeTask:
         if not self.ours:
             return
         self.sa.advance(IkeEvent.START_REKEY)
+        self.sa.emit(RekeyStarted(self.sa.peer, "", self.sa.spi_own.hex()))
         self.spi = self.sa.services.fresh_spi(initiator=True)
         self.offered = offer_ike(self.sa.policy.ike, self.spi)
         self.ni = self.sa.random(NONCE_LEN)

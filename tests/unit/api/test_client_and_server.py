@@ -242,7 +242,7 @@ async def test_a_liveness_check_really_asks() -> None:
     async with pair(client=replace(config, psk=CLIENT.psk)) as both:
         carried = both.weather.passed
         assert await both.client.perform_dpd_check()
-        assert both.weather.passed == carried + 2
+        assert both.weather.passed >= carried + 2  # more where the machine is so slow that a request is repeated
         assert not both.client.should_perform_dpd()
         both.weather.loss = 1.0
         assert not await both.client.perform_dpd_check()

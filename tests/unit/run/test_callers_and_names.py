@@ -10,9 +10,10 @@ import pytest
 
 from fynx import events
 from fynx.config import Remote
+from fynx.logs import clean
 from fynx.run.host import Host
 from fynx.run.resolve import MOST, Resolver, sort_out, source_for
-from fynx.run.words import clean, describe
+from fynx.run.words import describe
 from fynx_plugins.memory import Switchboard
 from tests.unit.run.pair import on_switchboard, psk, registry, run
 

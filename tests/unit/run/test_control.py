@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fynx import logs
 from fynx.run import control
 from fynx.run.client import Control
 from fynx.run.control import LARGEST, MOST_CLIENTS
@@ -181,3 +182,20 @@ def _closed(client: socket.socket) -> bool:
         return client.recv(1) == b""
     except BlockingIOError:
         return False
+
+
+def test_levels_of_the_log_over_the_socket(tmp_path: Path) -> None:
+    async def test() -> None:
+        before = logs.levels()
+        async with pair(directory=tmp_path):
+            told, wrong = await exchange(
+                tmp_path / "left.sock",
+                b'{"command": "logs", "levels": {"ike": "debug"}}\n',
+                b'{"command": "logs", "levels": {"ike": "loud"}}\n',
+            )
+            assert told["result"]["levels"] == {**before, "ike": "debug"}
+            assert wrong["ok"] is False
+            assert "no log level is called 'loud'" in wrong["error"]
+        logs.set_levels(before)
+
+    run(test)
