@@ -7,7 +7,6 @@ from pathlib import Path
 
 from benches.lab import FOLDER, Daemon, Host, Link, total, until
 
-
 CODES = {"aes256gcm16": "a", "chacha20poly1305": "c", "ipv6": "6", "segmented": "s"}
 """Of suffixes, where names have to be short."""
 

@@ -111,6 +111,8 @@ class Admission:
         self.half_open = 0
         self.replies = Bucket(rate=100.0, size=200.0, level=200.0)
         """Limits what is sent to addresses that have proved nothing (section 2.21.4)."""
+        self.hints = Bucket(rate=10.0, size=20.0, level=20.0)
+        """Limits the search for SAs that a hint may mean (section 2.4)."""
 
     def limits(self, policy: HostPolicy) -> None:
         """Other limits from now on; what is counted stays counted."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fynx.ike import lifetimes
 from fynx.ike.child import ChildSa
-from fynx.ike.hints import HINTED
+from fynx.ike.hints import HINTED, suspect
 from fynx.ike.sa import IkeSa
 from fynx.ike.states import ChildState
 from fynx.ike.timers import Timer
@@ -34,6 +34,23 @@ def unknown_spi(endpoint: Endpoint, now: float, path: Path, spi: int) -> None:
     endpoint.count("invalid_spi_sent")
     sa.start(ExchangeType.INFORMATIONAL, notify=NotifyType.INVALID_SPI, data=spi.to_bytes(4, "big"))
     endpoint.pump(sa)
+
+
+def unreachable(endpoint: Endpoint, now: float, path: Path) -> None:
+    """The network says that what we sent on this path did not arrive. Anybody can say so: the peer is asked whether it
+    lives, at most once in ten seconds, and its SAs stay (section 2.4)."""
+    endpoint.now = now
+    if not endpoint.admission.hints.take(now):
+        endpoint.count("hints_ignored")
+        return
+    for sa in tuple(endpoint.sas.values()):
+        if sa.established and sa.successor is None and _leads_along(sa.path, path):
+            suspect(endpoint, sa, "unreachable")
+
+
+def _leads_along(ours: Path, path: Path) -> bool:
+    same = (ours.remote, ours.remote_port, ours.local_port) == (path.remote, path.remote_port, path.local_port)
+    return same and ours.local in ("", path.local)
 
 
 def _talks_to(endpoint: Endpoint, path: Path) -> IkeSa | None:

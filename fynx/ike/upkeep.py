@@ -13,7 +13,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import crash, lifetimes, reauth, reconfigure, recovery, twins, virtual
+from fynx.ike import crash, hints, lifetimes, reauth, reconfigure, recovery, twins, virtual
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move
 from fynx.ike.fitting import probe, send
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 HINTED_PATIENCE_S = 10.0
 """How long to wait for a better answer after an error in clear, which may be forged (section 2.21.1)."""
-HINT_EVERY_S = 10.0
-"""At most one liveness check per SA in this time, whatever strangers say (section 2.21.4)."""
 
 
 def settle(endpoint: Endpoint, sa: IkeSa) -> None:
@@ -309,13 +307,8 @@ def hint(endpoint: Endpoint, sa: IkeSa, header: Header, data: bytes) -> bool:
     if crash.detected(endpoint, sa, notifies):
         return True
     errors = [one for one in notifies if one.is_error]
-    if not errors or (sa.hinted_at is not None and endpoint.now - sa.hinted_at < HINT_EVERY_S):
-        return False
-    sa.hinted_at = endpoint.now
-    endpoint.count(f"hint_{name_of(NotifyType, errors[0].type).lower()}")
-    if sa.exchange is None:
-        sa.start(ExchangeType.INFORMATIONAL, liveness=True)
-        endpoint.pump(sa)
+    if errors:
+        hints.suspect(endpoint, sa, name_of(NotifyType, errors[0].type).lower())
     return False
 
 

@@ -32,7 +32,7 @@ from fynx.plugin.keylog import EspKeyRecord, IkeKeyRecord, KeyRecord
 from fynx.plugin.section import Section
 from fynx.plugin.service import Control, Histogram, Service
 from fynx.plugin.store import OpenStore, Store
-from fynx.plugin.transport import Datagram, Deliver, Path, Port, PortSocket, Transport
+from fynx.plugin.transport import Datagram, Deliver, HintingPort, Path, Port, PortSocket, Transport
 
 API = 1
 """Version of this interface; a plugin declares the one it was written for as ``FYNX_API``."""
@@ -67,6 +67,7 @@ __all__ = [
     "Expire",
     "Extension",
     "FynxError",
+    "HintingPort",
     "Histogram",
     "Identity",
     "IkeArrived",

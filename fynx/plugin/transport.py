@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,16 @@ class Port(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class HintingPort(Protocol):
+    """A port that hears when the network says that its datagrams do not arrive, as ICMP does. Optional; anybody may say
+    so, and what comes of it is a liveness check at most (RFC 7296 section 2.4)."""
+
+    def on_unreachable(self, tell: Callable[[Path], None]) -> None:
+        """``tell`` is called on the event loop's thread with the path of a datagram that we sent; before ``attach``."""
+        ...
 
 
 @dataclass(slots=True)

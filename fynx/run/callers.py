@@ -16,7 +16,7 @@ from fynx.events import ChildDown, ChildRefused, ChildUp, Event, HandshakeFailed
 from fynx.ike.effects import Command, Initiate, InitiateChild, Packet
 from fynx.ike.policy import Network
 from fynx.plugin.transport import Path
-from fynx.run.failures import FAILED, TIMED_OUT, HostError
+from fynx.run.failures import FAILED, HostError, HostTimeout
 from fynx.run.resolve import Resolver, Written, sort_out
 
 log = logging.getLogger("fynx.run")
@@ -117,7 +117,7 @@ class Caller:
             async with asyncio.timeout(timeout_s):
                 await waiter.done
         except TimeoutError:
-            raise HostError(f"{self.name}: not up after {timeout_s:.0f} s", TIMED_OUT, "fynx status") from None
+            raise HostTimeout(f"{self.name}: not up after {timeout_s:.0f} s", "fynx status") from None
         finally:
             self._waiters.remove(waiter)
 

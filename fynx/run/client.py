@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fynx.errors import ConfigError, Problem
-from fynx.run.failures import FAILED, NOT_RUNNING, PERMISSION, TIMED_OUT, HostError, permission_line
+from fynx.run.failures import FAILED, NOT_RUNNING, PERMISSION, TIMED_OUT, HostError, HostTimeout, permission_line
 
 
 class Control:
@@ -47,7 +47,10 @@ class Control:
             if isinstance(problems, list):
                 raise ConfigError(tuple(Problem(**each) for each in problems))
             why, code = str(answer.get("error")), answer.get("exit")
-            raise HostError(why, code if isinstance(code, int) else FAILED, str(answer.get("remedy") or ""))
+            remedy = str(answer.get("remedy") or "")
+            if code == TIMED_OUT:
+                raise HostTimeout(why, remedy)
+            raise HostError(why, code if isinstance(code, int) else FAILED, remedy)
         return answer.get("result")
 
     def events(self) -> Iterator[dict[str, Any]]:
@@ -64,7 +67,7 @@ class Control:
         try:
             line = self._file.readline()
         except TimeoutError:
-            raise HostError("the host does not answer", TIMED_OUT) from None
+            raise HostTimeout("the host does not answer") from None
         if not line:
             raise HostError("the host closed the connection", PERMISSION, permission_line())
         found: dict[str, Any] = json.loads(line)

@@ -50,7 +50,7 @@ from fynx.plugin.dataplane import (
 )
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.planes import PacketPlane
-from fynx.plugin.transport import Datagram, Port
+from fynx.plugin.transport import Datagram, HintingPort, Path, Port
 from fynx.plugin.work import InstallChild
 from fynx.run import journal
 from fynx.run.work import Worker
@@ -101,6 +101,8 @@ class Driver:
 
     def open(self, port: Port, plane: Plane, worker: Worker) -> None:
         self._port, self._plane, self._worker = port, plane, worker
+        if isinstance(port, HintingPort):
+            port.on_unreachable(self.unreachable)
 
     @property
     def now(self) -> float:
@@ -130,6 +132,10 @@ class Driver:
             self._guarded(partial(self._plane.receive_outer, datagram.path, [data]))
         else:
             self.counters[f"datagrams_{kind.value}"] += 1
+
+    def unreachable(self, path: Path) -> None:
+        """From the transport: the network says that what we sent on this path did not arrive."""
+        self._guarded(partial(recovery.unreachable, self.endpoint, self.now, path))
 
     def upcalls(self, batch: Sequence[Upcall]) -> None:
         for upcall in batch:

@@ -14,11 +14,20 @@ FAILED, NOT_RUNNING, PERMISSION, TIMED_OUT = 1, 3, 4, 6
 class HostError(FynxError):
     """``exit_code`` is what ``fynx`` ends with; ``remedy`` is the exact line to run, or empty."""
 
-    code: ClassVar[int] = 4001
+    code: ClassVar[int] = 5001
 
     def __init__(self, why: str, exit_code: int = FAILED, remedy: str = "") -> None:
         self.exit_code, self.remedy = exit_code, remedy
         super().__init__(why)
+
+
+class HostTimeout(HostError):
+    """Nobody answered in time."""
+
+    code: ClassVar[int] = 5002
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(why, TIMED_OUT, remedy)
 
 
 def from_os(error: OSError, doing: str) -> HostError:

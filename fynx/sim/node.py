@@ -128,6 +128,11 @@ class Node:
         reconfigure(self.endpoint, self.clock.now, policy)
         self.pump()
 
+    def unreachable(self, path: Path) -> None:
+        """An ICMP error quotes a datagram of ours on this path."""
+        recovery.unreachable(self.endpoint, self.clock.now, path)
+        self.pump()
+
     def used(self, handle: int) -> None:
         """The plane's counters say that this child carried something."""
         recovery.busy(self.endpoint, self.clock.now, handle)

@@ -218,37 +218,6 @@ def test_s8_a_responder_does_not_retransmit() -> None:
     assert bench.node.endpoint.counters()["half_open"] == 0
 
 
-@pytest.mark.parametrize("kind", [NotifyType.INVALID_IKE_SPI, NotifyType.INVALID_SYNTAX])
-@pytest.mark.parametrize("role", ROLES)
-def test_s9_a_forged_error_leads_to_a_liveness_check_at_most(role: str, kind: NotifyType) -> None:
-    bench = Bench(role)
-    script = bench.established()
-    name = "bob" if role == "initiator" else "alice"
-    bench.node.command(CheckLiveness(name))
-    bench.world.run(0.1)
-    request = parse_header(script.one())
-    forged = script.clear(INFO, [NotifyPayload(kind)], request.message_id, response=True)
-    for _ in range(100):
-        script.send(forged, wait=False)
-    bench.world.run(1.0)
-    assert len(script.received()) <= 1
-    assert bench.state() == "established"
-    script.send(script.sealed(INFO, (), request.message_id, response=True))
-    assert bench.state() == "established"
-    assert len(bench.node.plane.children) == 1
-
-
-def test_s9_forged_errors_for_no_request_change_nothing() -> None:
-    bench = Bench("responder")
-    script = bench.established()
-    for message_id in range(5):
-        for kind in (NotifyType.INVALID_IKE_SPI, NotifyType.INVALID_SYNTAX):
-            with bench.silent():
-                script.send(script.clear(INFO, [NotifyPayload(kind)], message_id, response=True))
-            with bench.silent():
-                script.send(script.clear(INFO, [NotifyPayload(kind)], message_id))
-
-
 def test_s10_only_differences_of_the_callers_clock_count() -> None:
     """The core is told the monotonic time; ten years more or less of it change nothing but the numbers."""
     stories = []

@@ -7,12 +7,13 @@ import contextlib
 import errno
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fynx.plugin import Datagram, Deliver, Path, Port, PortSocket
 from fynx_plugins.udp.config import UdpConfig
+from fynx_plugins.udp.icmp import IcmpEars
 from fynx_plugins.udp.pktinfo import CONTROL_ROOM, local_address, source_control
 
 BATCH = 64
@@ -48,6 +49,8 @@ class UdpPort:
         self._deliver = deliver
         self._loop: asyncio.AbstractEventLoop | None = None
         self._attached: list[int] = []
+        self._tell: Callable[[Path], None] | None = None
+        self._ears: IcmpEars | None = None
         self.lost = 0
         """Datagrams that the system refused to send."""
 
@@ -58,8 +61,13 @@ class UdpPort:
     def sockets(self) -> Sequence[PortSocket]:
         return [each.shared for each in self._listeners]
 
+    def on_unreachable(self, tell: Callable[[Path], None]) -> None:
+        self._tell = tell
+
     def attach(self) -> None:
         self._loop = asyncio.get_running_loop()
+        if self._tell is not None:
+            self._ears = IcmpEars(self._complaint)
         for each in self._listeners:
             if each.shared.taken:
                 continue
@@ -72,6 +80,8 @@ class UdpPort:
                 self.lost += 1
 
     def close(self) -> None:
+        if self._ears is not None:
+            self._ears.close()
         for fd in self._attached:
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.remove_reader(fd)
@@ -101,6 +111,10 @@ class UdpPort:
         exact = [x for x in fitting if x.address == path.local]
         wild = [x for x in fitting if x.wildcard or not path.local]
         return next(iter(exact or wild), None)
+
+    def _complaint(self, path: Path) -> None:
+        if self._tell is not None and self._listener_for(path) is not None:
+            self._tell(path)
 
     def _readable(self, listener: Listener) -> None:
         for _ in range(BATCH):
