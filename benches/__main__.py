@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
+import benches.aead as aead
 import benches.api as api
 import benches.esp as esp
 import benches.handshake as handshake
+import benches.latency as latency
+import benches.tables as tables
 import benches.tunnel as tunnel
 from benches.lab import BenchError
 from benches.result import Result
@@ -24,10 +27,14 @@ BENCHES: dict[str, tuple[str, Runner]] = {
     "handshake": ("IKE_SA_INIT and IKE_AUTH with PSK: per second, CPU of each, time of one", plain(handshake.run)),
     "esp": ("packets per second sealed by each provider, in batches, one per call, and in Python", plain(esp.run)),
     "api": ("packets per second through the library: in batches, and one per call", plain(api.run)),
-    "tunnel": (
-        "TCP and UDP through Fynx and other tunnels, in turn (--case, --system, --rounds, --seconds)",
-        tunnel.run,
-    ),
+    "tunnel": ("TCP and UDP through Fynx and others, in turn (--case, --system, --rounds, --seconds)", tunnel.run),
+    "latency": ("pings through Fynx and other tunnels, in turn (--system, --rounds)", latency.run),
+    "aead": ("packets per second sealed through the table of functions, beside the bare library", plain(aead.run)),
+    "ffi": ("packets per second from Python: one for each call, 64 for each, Python alone", plain(aead.run_ffi)),
+    "replay": ("nanoseconds for a sequence number in the window", plain(tables.run_replay)),
+    "lookup": ("nanoseconds for an SA among 1 to 100,000, a policy among 1 to 10,000", plain(tables.run_lookup)),
+    "install": ("SA pairs installed per second", plain(tables.run_install)),
+    "memory": ("octets of an SA pair in C", plain(tables.run_memory)),
 }
 FAILED, USAGE = 1, 2
 

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from statistics import median
 
@@ -39,8 +40,11 @@ class Result:
         self.rows.append(Row(case, system, version, middle, low, high, unit))
 
     def ratio(self, name: str, ours: Sequence[float], theirs: Sequence[float]) -> None:
-        """The median of the ratios of each round, since a shared machine drifts between rounds."""
-        self.ratios[name] = float(f"{median(a / b for a, b in zip(ours, theirs, strict=True)):.3g}")
+        """The median of the ratios of each round, since a shared machine drifts between rounds. A round in which one of
+        them found nothing (0, or not a number) does not count."""
+        found = [a / b for a, b in zip(ours, theirs, strict=True) if b and isfinite(a / b)]
+        if found:
+            self.ratios[name] = float(f"{median(found):.3g}")
 
     def as_json(self) -> str:
         rows = [asdict(row) for row in self.rows]

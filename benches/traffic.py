@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from benches.lab import BenchError, Link, compiled
 
 KINDS = {"tcp1": ("tcp", 1), "tcp4": ("tcp", 4), "udp1400": ("udp", 1400), "udp64": ("udp", 64)}
+"""Streams of TCP; UDP payload, except that ``udp1400`` is the whole inner packet, which fits every tunnel's MTU."""
+HEADERS = {4: 28, 6: 48}
 UNITS = {"tcp": "Mbit/s", "udp": "packets/s"}
 
 
@@ -21,6 +23,8 @@ class Measured:
 
 def measure(link: Link, kind: str, family: int, *, outside: bool = False, seconds: float = 1.0) -> Measured:
     protocol, number = KINDS[kind]
+    if number == 1400:
+        number -= HEADERS[family]
     namespaces = [f"/run/netns/{host.namespace}" for host in link.hosts]
     addresses = [host.address(family, outside=outside) for host in link.hosts]
     line = [str(compiled("traffic", "benches/traffic.c")), *namespaces, *addresses, protocol, str(number), str(seconds)]

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import isfinite, nan
 
 from benches.lab import BenchError
 from benches.result import Result
@@ -106,8 +107,9 @@ class Run:
             before = tunnel.processor_s()
             found = measure(tunnel.link, case.kind, case.variant.family, outside=tunnel.outside, seconds=self.seconds)
             self.rates[case.name, system].append(found.rate)
-            if tunnel.daemons and found.octets:
-                self.costs[case.name, system].append((tunnel.processor_s() - before) / found.octets * 1e9)
+            if tunnel.daemons:
+                used = tunnel.processor_s() - before
+                self.costs[case.name, system].append(used / found.octets * 1e9 if found.octets else nan)
 
 
 def plan(cases: Sequence[str], systems: Sequence[str]) -> list[tuple[Case, str]]:
@@ -155,8 +157,8 @@ def tell(result: Result, run: Run) -> None:
         tunnel, key = run.tunnels[case.variant, system], (case.name, system)
         unit = UNITS[KINDS[case.kind][0]]
         result.add(case.name, tunnel.system, tunnel.version, run.rates[key], unit)
-        if run.costs[key]:
-            result.add(f"{case.name}-cpu", tunnel.system, tunnel.version, run.costs[key], "s/GB")
+        if costs := [cost for cost in run.costs[key] if isfinite(cost)]:
+            result.add(f"{case.name}-cpu", tunnel.system, tunnel.version, costs, "s/GB")
     for name, ours, theirs, found in pairs(run):
         result.ratio(name, found[ours], found[theirs])
 

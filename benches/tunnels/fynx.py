@@ -61,10 +61,12 @@ class Fynx(Tunnel):
 
     def _children(self, host: Host, other: Host) -> dict[str, object]:
         start = "initiate" if host.side == "left" else "none"
-        common = {"esp": [self.variant.suite], "start": start}
         children: dict[str, object] = {}
         for number in range(1, self.variant.sas):
             near, far = (f"{IPv6Address(MORE[one.side]) + number}/128" for one in (host, other))
-            children[f"more{number}"] = {"local": [near], "remote": [far], **common}
-        children["net"] = {"local": [self.network(host)], "remote": [self.network(other)], **common}
+            children[f"more{number}"] = self._child(near, far, start)
+        children["net"] = self._child(self.network(host), self.network(other), start)
         return children
+
+    def _child(self, near: str, far: str, start: str) -> dict[str, object]:
+        return {"local": [near], "remote": [far], "esp": [self.variant.suite], "start": start}
