@@ -61,7 +61,7 @@ struct fynx_policy_spec {
 
 struct fynx_upcall {
   uint32_t size; /* of this record with its data, a multiple of 8 */
-  uint32_t kind; /* 1 acquire, 2 expire, 3 path, 4 ike, 5 unknown spi */
+  uint32_t kind; /* 1 acquire, 2 expire, 3 path, 4 ike, 5 unknown spi, 6 sealed */
   uint64_t handle;
   uint32_t spi;
   uint32_t tag;

@@ -29,7 +29,7 @@
 #define FYNX_LINE _Alignas(64)
 
 enum fynx_action { FYNX_DISCARD = 0, FYNX_BYPASS = 1, FYNX_PROTECT = 2, FYNX_NONE = 3 };
-enum fynx_upcall_kind { FYNX_UP_ACQUIRE = 1, FYNX_UP_EXPIRE, FYNX_UP_PATH, FYNX_UP_IKE, FYNX_UP_SPI };
+enum fynx_upcall_kind { FYNX_UP_ACQUIRE = 1, FYNX_UP_EXPIRE, FYNX_UP_PATH, FYNX_UP_IKE, FYNX_UP_SPI, FYNX_UP_SEALED };
 
 struct fynx_endpoint { /* where an SA sends; replaced as a whole by `move` */
   struct fynx_path path;
@@ -332,6 +332,7 @@ void fynx_upcall_expire(struct fynx_worker *w, uint64_t handle, bool hard);
 void fynx_upcall_path(struct fynx_worker *w, uint64_t handle, const struct fynx_path *path);
 void fynx_upcall_ike(struct fynx_worker *w, const struct fynx_path *path, const uint8_t *data, uint32_t len);
 void fynx_upcall_spi(struct fynx_worker *w, const struct fynx_path *path, uint32_t spi);
+void fynx_upcall_sealed(struct fynx_worker *w, const struct fynx_slot *slot);
 
 /* How many packets a batch may begin with: some room is left where the last may have to be cut. */
 static inline uint32_t fynx_batch(const struct fynx_plane *plane, uint32_t *narrowest) {

@@ -11,7 +11,7 @@
 #include "core.h"
 
 #define UPCALL_RING (1u << 19)
-#define UPCALL_RING_TX (1u << 16)
+#define UPCALL_RING_TX (1u << 20) /* with no socket it carries sealed packets; memory that is not used costs none */
 #define INNER_RING (1u << 22)
 
 void fynx_worker_free(struct fynx_worker *w) {
@@ -161,6 +161,7 @@ int fynx_plane_start(struct fynx_plane *plane) {
   if (plane->started || plane->frozen) return FYNX_E_STATE;
   plane->started = true;
   int rc = make_receivers(plane);
+  if (plane->n_tx > 1 && !plane->n_sockets) plane->rx[0]->tun = plane->tx[1]->tun; /* a caller brings what came in */
   for (uint32_t i = 1; rc == 0 && i < plane->n_rx; i++) rc = spawn(plane->rx[i], "fynx-rx", fynx_rx_main, 2 * i - 1);
   for (uint32_t i = 1; rc == 0 && i < plane->n_tx; i++) rc = spawn(plane->tx[i], "fynx-tx", fynx_tx_main, 2 * i - 2);
   if (rc) fynx_plane_stop(plane);

@@ -149,6 +149,10 @@ void fynx_send_slots(struct fynx_worker *w, uint32_t n) {
     struct fynx_slot *slot = &w->slot[i];
     if (slot->verdict != FYNX_PASS) continue;
     const struct fynx_endpoint *e = slot->endpoint;
+    if (!w->plane->n_sockets) {
+      fynx_upcall_sealed(w, slot);
+      continue;
+    }
     if (e->socket < 0) {
       fynx_drop(w, slot, FYNX_DROP_NO_SOCKET);
       continue;

@@ -85,6 +85,12 @@ void fynx_upcall_spi(struct fynx_worker *w, const struct fynx_path *path, uint32
   fynx_upcall_push(w, &up, NULL, 0);
 }
 
+/* An ESP packet for a transport that is no socket. */
+void fynx_upcall_sealed(struct fynx_worker *w, const struct fynx_slot *slot) {
+  struct fynx_upcall up = {.kind = FYNX_UP_SEALED, .handle = slot->handle, .path = slot->endpoint->path};
+  fynx_upcall_push(w, &up, slot->data, slot->len);
+}
+
 /* Moves whole records of one ring to `out`; true when some stayed behind. */
 static bool take(struct fynx_ring *ring, uint8_t *out, size_t room, size_t *at) {
   const uint8_t *record;

@@ -33,9 +33,17 @@ __all__ = [
     "errors",
     "events",
     "gateway",
+    "get_include",
     "psk",
     "serve",
 ]
+
+
+def get_include() -> str:
+    """The folder of ``fynx.h``, for compilers: the public header of the data plane and of cipher providers."""
+    from pathlib import Path
+
+    return str(Path(__file__).resolve().parent / "include")
 
 
 def __getattr__(name: str) -> object:

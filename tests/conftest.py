@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fresh import fresh  # noqa: F401  a fixture for several folders
+
 TESTS = Path(__file__).resolve().parent
 MARK = "FYNX_TEST_RUN"
 STRONGSWAN = (

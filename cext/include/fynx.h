@@ -1,7 +1,11 @@
 /* fynx.h: the one public header of the Fynx data plane, and the ABI of cipher providers.
  *
  * A provider exports a getter that returns a `const struct fynx_aead_ops *`; Python hands the pointer to the
- * plane as an integer. Fields are only ever appended; `size` tells how many of them exist.
+ * plane as an integer. The folder of this file is `fynx.get_include()`.
+ *
+ * The promise: within FYNX_ABI 1 no field moves, changes its type or its meaning; fields are only ever appended to
+ * struct fynx_aead_ops, and `size` tells how many of them exist, so that an old binary stays good. struct fynx_packet
+ * never changes its size. What must break gets another FYNX_ABI; a provider of another one is refused by name at boot.
  * Licence: MIT OR Apache-2.0.
  */
 #ifndef FYNX_H

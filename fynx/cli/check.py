@@ -7,25 +7,27 @@ from pathlib import Path
 import click
 
 from fynx.cli.failure import CONFIGURATION
-from fynx.cli.options import config_file, json_option
+from fynx.cli.options import config_file, json_option, plugin_option
 from fynx.cli.output import as_json as print_json
 from fynx.config import Config, load
 from fynx.errors import ConfigError, Problem
+from fynx.kernel.file import from_file
 from fynx.run.policy import host_policy
 
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config", type=click.Path(path_type=Path), help="The same as FILE.")
+@plugin_option
 @json_option
-def check(file: Path | None, config: Path | None, as_json: bool) -> None:
+def check(file: Path | None, config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
     """Check a configuration: syntax, values, plugins, secrets and file modes. Nothing is opened or started.
 
     Exit code 5 when it cannot be used. Warnings alone do not change the exit code.
     """
     chosen = config_file(file or config)
     try:
-        loaded = load(chosen)
+        loaded = load(chosen, files=[from_file(each) for each in files])
         host_policy(loaded, loaded.registry, resolve={})
     except ConfigError as error:
         if not as_json:

@@ -11,6 +11,14 @@ DEFAULT_FILE = Path("/etc/fynx/fynx.yaml")
 VARIABLE = "FYNX_CONFIG"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+plugin_option = click.option(
+    "-p",
+    "--plugin",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Also load the plugin in this file, which nobody else may be able to write. May be repeated.",
+)
 config_option = click.option(
     "-c",
     "--config",

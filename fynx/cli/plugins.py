@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from fynx.cli.enabled import registry
-from fynx.cli.options import config_file, config_option, json_option
+from fynx.cli.options import config_file, config_option, json_option, plugin_option
 from fynx.cli.output import as_json as print_json
 from fynx.cli.output import table
 from fynx.errors import FynxError
-from fynx.kernel.entrypoints import installed
+from fynx.kernel.check import SHAPES
+from fynx.kernel.declared import declared
+from fynx.kernel.entrypoints import Candidate, installed
+from fynx.kernel.file import from_file
 from fynx.kernel.registry import Registry
 from fynx.kernel.words import did_you_mean
 
@@ -24,22 +28,24 @@ def plugins() -> None:
 
 @plugins.command("list")
 @config_option
+@plugin_option
 @json_option
-def list_(config: Path | None, as_json: bool) -> None:
-    """List all installed plugins; * marks those that the configuration enables."""
-    loaded = registry(config)
-    rows = _facts(loaded)
+def list_(config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
+    """List all installed plugins; * marks those that the configuration enables. The others are not imported."""
+    loaded = registry(config, files)
+    rows = _facts(loaded, files)
     if as_json:
         print_json("plugins", {"plugins": rows})
         return
     table(
-        ("", "plugin", "distribution", "provides"),
+        ("", "plugin", "API", "distribution", "provides"),
         [
             (
                 "*" if row["enabled"] else "",
                 str(row["name"]),
+                str(row["api"] or "?"),
                 f"{row['distribution']} {row['version']}",
-                _short(loaded, str(row["name"])),
+                _short(loaded, str(row["name"])) or ", ".join(map(str, _kinds(row))),
             )
             for row in rows
         ],
@@ -49,11 +55,12 @@ def list_(config: Path | None, as_json: bool) -> None:
 @plugins.command()
 @click.argument("name")
 @config_option
+@plugin_option
 @json_option
-def info(name: str, config: Path | None, as_json: bool) -> None:
-    """Show one plugin: origin, hooks, and what it registers."""
-    loaded = registry(config)
-    facts = next((row for row in _facts(loaded) if row["name"] == name), None)
+def info(name: str, config: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
+    """Show one plugin: origin, interface version, hooks, and what it registers."""
+    loaded = registry(config, files)
+    facts = next((row for row in _facts(loaded, files) if row["name"] == name), None)
     if facts is None:
         known = ", ".join(installed())
         raise click.BadParameter(f"no plugin {name!r} is installed{did_you_mean(name, installed())}: {known}")
@@ -61,9 +68,11 @@ def info(name: str, config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json("plugin", facts)
         return
-    for key in ("name", "enabled", "distribution", "version", "module"):
-        click.echo(f"{key + ':':<14}{str(facts[key]).lower() if key == 'enabled' else facts[key]}")
-    for hook in loaded.plugins[name].hooks if name in loaded.plugins else ():
+    for key in ("name", "enabled", "distribution", "version", "api", "module"):
+        shown = "unknown" if facts[key] is None else facts[key]
+        click.echo(f"{key + ':':<14}{str(shown).lower() if key == 'enabled' else shown}")
+    hooks = facts["hooks"]
+    for hook in hooks if isinstance(hooks, list) else ():
         click.echo(f"{'hook:':<14}{hook}")
     for kind, key in _registered(loaded, name):
         click.echo(f"{kind + ':':<14}{' ' if len(kind) > 12 else ''}{key}")
@@ -81,22 +90,33 @@ def plugin_command(name: str) -> object:
     return command.command if command else None
 
 
-def _facts(loaded: Registry) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for name, candidates in installed().items():
-        for one in candidates:
-            enabled = loaded.plugins.get(name)
-            rows.append(
-                {
-                    "name": name,
-                    "enabled": enabled is not None,
-                    "distribution": one.distribution,
-                    "version": one.version,
-                    "module": one.value,
-                    "hooks": list(enabled.hooks) if enabled else [],
-                }
-            )
-    return rows
+def _facts(loaded: Registry, files: Sequence[Path] = ()) -> list[dict[str, object]]:
+    found = [one for candidates in installed().values() for one in candidates]
+    return [_fact(loaded, one) for one in (*found, *map(from_file, files))]
+
+
+def _fact(loaded: Registry, one: Candidate) -> dict[str, object]:
+    """Of an enabled plugin what it registered, of another what its source says."""
+    enabled, said = loaded.plugins.get(one.name), declared(one)
+    hooks = list(enabled.hooks if enabled else said.hooks)
+    registered = [f"{kind} {key}" for kind, key in _registered(loaded, one.name)]
+    return {
+        "name": one.name,
+        "enabled": enabled is not None,
+        "distribution": one.distribution,
+        "version": one.version,
+        "api": enabled.api if enabled else said.api,
+        "module": one.value,
+        "hooks": hooks,
+        "provides": registered if enabled else _kinds({"hooks": hooks}),
+    }
+
+
+def _kinds(row: Mapping[str, object]) -> list[str]:
+    """What the hooks are for, in the words of ``SHAPES``."""
+    hooks = row["hooks"]
+    words = (SHAPES[hook].noun if hook in SHAPES else hook for hook in (hooks if isinstance(hooks, list) else ()))
+    return [f"{word}" for word in words]
 
 
 def _registered(loaded: Registry, name: str) -> list[tuple[str, str]]:

@@ -13,9 +13,10 @@ from typing import Literal
 import click
 
 from fynx.cli.logs import set_up
-from fynx.cli.options import config_file, config_option
+from fynx.cli.options import config_file, config_option, plugin_option
 from fynx.config import Config, load
 from fynx.errors import FynxError
+from fynx.kernel.file import from_file
 from fynx.run.files import default_directory
 from fynx.run.host import Host
 
@@ -24,18 +25,21 @@ log = logging.getLogger("fynx.run")
 
 @click.command()
 @config_option
+@plugin_option
 @click.option("--log", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Also what is refused and sent again.")
 @click.option(
     "--leave-open", is_flag=True, help="At the end, let protected traffic go in clear whatever the peer says."
 )
-def run(config: Path | None, style: Literal["text", "json"], verbose: bool, leave_open: bool) -> int:
+def run(
+    config: Path | None, files: tuple[Path, ...], style: Literal["text", "json"], verbose: bool, leave_open: bool
+) -> int:
     """Run in the foreground until SIGTERM or Ctrl-C; a second one ends it at once.
 
     Events go to stdout, everything else to stderr.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold every key
-    loaded = load(config_file(config))
+    loaded = load(config_file(config), files=[from_file(file) for file in files])
     set_up(style, verbose=verbose)
     for warning in loaded.warnings:
         log.warning("%s", warning)

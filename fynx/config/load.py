@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from fynx.config.secret import Secrets, is_reference, read_at_most
 from fynx.config.sections import Sections
 from fynx.config.tree import LARGEST, Mark, Node, Scalar, Table, find, plain
 from fynx.errors import ConfigError, PluginError
+from fynx.kernel.file import FileCandidate
 from fynx.kernel.loader import boot, installed, select
 from fynx.kernel.registry import Registry
 from fynx.plugin.auth import Secret
@@ -35,11 +36,13 @@ def load(
     registry: Registry | None = None,
     environment: Mapping[str, str] | None = None,
     base: Path | None = None,
+    files: Sequence[FileCandidate] = (),
 ) -> Config:
     """The configuration in a file (a Path, or text without a line feed) or in the text itself.
 
     ``registry`` stands in for booting the plugins that the file lists; ``base`` is the folder that ``@file:`` starts
-    from, the file's own by default. Raises ``ConfigError`` with every problem. ``Config.registry`` is what booted.
+    from, the file's own by default; ``files`` are plugins that no list names. ``Config.registry`` is what booted.
+    Raises ``ConfigError`` with every problem.
     """
     file = _read(source)
     problems = Problems(file.name)
@@ -47,7 +50,7 @@ def load(
     if not isinstance(tree, Table):
         problems.error("keys and values belong here", mark=tree.mark, remedy="fynx init writes an example")
         raise ConfigError(problems.errors)
-    booted = registry or _boot(tree, problems)
+    booted = registry or _boot(tree, problems, files)
     if booted is None:
         raise ConfigError(problems.errors)
     loading = _Loading(file, tree, booted, problems, dict(os.environ if environment is None else environment), base)
@@ -57,7 +60,7 @@ def load(
     return config
 
 
-def boot_listed(source: str | Path) -> Registry:
+def boot_listed(source: str | Path, files: Sequence[FileCandidate] = ()) -> Registry:
     """Boots the plugins that a file lists and looks at nothing else in it. Raises ``ConfigError``."""
     file = _read(source)
     problems = Problems(file.name)
@@ -65,7 +68,7 @@ def boot_listed(source: str | Path) -> Registry:
     if not isinstance(tree, Table):
         problems.error("keys and values belong here", mark=tree.mark, remedy="fynx init writes an example")
         raise ConfigError(problems.errors)
-    registry = _boot(tree, problems)
+    registry = _boot(tree, problems, files)
     if registry is None:
         raise ConfigError(problems.errors)
     return registry
@@ -102,7 +105,7 @@ def _read(source: str | Path) -> _File:
     raise ConfigError(problem.errors)
 
 
-def _boot(tree: Table, problems: Problems) -> Registry | None:
+def _boot(tree: Table, problems: Problems, files: Sequence[FileCandidate]) -> Registry | None:
     """Boots what ``plugins`` lists. None when it cannot: the problems then say why, with their places."""
     names = _plugin_names(tree, problems)
     if names is None:
@@ -110,7 +113,7 @@ def _boot(tree: Table, problems: Problems) -> Registry | None:
     _, errors = select(names, installed())
     try:
         if not errors:
-            return boot(names)
+            return boot(names, files=files)
     except PluginError as error:
         errors = (error,)
     except ConfigError as error:

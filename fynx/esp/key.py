@@ -11,9 +11,10 @@ from fynx.plugin.crypto import Cipher, Integ
 class EspKey:
     """``key`` is the encryption key, then the integrity key. ``aad`` is SPI | sequence; with ESN SPI | high | low."""
 
-    __slots__ = ("_cipher_key", "_integ", "_integ_key", "block", "icv_len", "iv_len")
+    __slots__ = ("_cipher_key", "_integ", "_integ_key", "block", "bugs", "icv_len", "iv_len", "name")
 
     def __init__(self, cipher: Cipher, integ: Integ | None, key: bytes, salt: bytes) -> None:
+        self.name, self.bugs = cipher.keyword, 0
         length = len(key) - (integ.key_len if integ else 0)
         self._cipher_key = cipher.key(key[:length] + salt)
         self._integ, self._integ_key = integ, key[length:]

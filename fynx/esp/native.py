@@ -10,13 +10,13 @@ from typing import Any
 
 from fynx.errors import FynxError
 from fynx.esp._plane import ffi
-from fynx.plugin.dataplane import Acquire, Expire, IkeArrived, PathSeen, Selector, UnknownSpi, Upcall
+from fynx.plugin.dataplane import Acquire, Expire, IkeArrived, PathSeen, Sealed, Selector, UnknownSpi, Upcall
 from fynx.plugin.transport import Path
 
 MAPPED = bytes(10) + b"\xff\xff"
 RECORD = struct.Struct("=IIQII16sHH16sHHIBBHII")
 """``struct fynx_upcall``."""
-ACQUIRE, EXPIRE, PATH, IKE, SPI = range(1, 6)
+ACQUIRE, EXPIRE, PATH, IKE, SPI, SEALED = range(1, 7)
 
 
 class Addresses:
@@ -135,12 +135,17 @@ def _unknown_spi(fields: Fields, data: bytes, addresses: Addresses, names: Names
     return UnknownSpi(_path(fields, addresses), fields[3])
 
 
+def _sealed(fields: Fields, data: bytes, addresses: Addresses, names: Names) -> Upcall:  # noqa: ARG001
+    return Sealed(_path(fields, addresses), data)
+
+
 READERS: Mapping[int, Callable[[Fields, bytes, Addresses, Names], Upcall | None]] = {
     ACQUIRE: _acquire,
     EXPIRE: _expire,
     PATH: _path_seen,
     IKE: _ike,
     SPI: _unknown_spi,
+    SEALED: _sealed,
 }
 
 __all__ = ["Addresses", "selectors", "upcalls"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fynx.errors import ConfigError, PluginError
+from fynx.kernel.limit import BOOT_S, Overtime, within
 from fynx.kernel.registry import PluginInfo
 from fynx.kernel.selection import Selected
 from fynx.kernel.words import describe
@@ -39,10 +40,13 @@ class Loaded:
 
 
 def fenced(error: Callable[[str], PluginError], what: str, call: Callable[[], T]) -> T:
+    """Calls into a plugin at boot, within a limit of time; see ``Loaded.fenced``."""
     try:
-        return call()
+        return within(BOOT_S, call)
     except ConfigError:
         raise
+    except Overtime as failure:
+        raise error(f"{what}: {failure}") from None
     except (Exception, SystemExit) as failure:  # a plugin may raise anything; the kernel says whose it was
         raise error(f"{what}: {describe(failure)}") from failure
 

@@ -9,8 +9,9 @@ import pluggy
 from fynx.kernel.collect import collect
 from fynx.kernel.entrypoints import installed
 from fynx.kernel.fence import Loaded, fenced, refusal
+from fynx.kernel.file import FileCandidate
 from fynx.kernel.registry import PluginInfo, Registry
-from fynx.kernel.selection import PRESETS, Selected, select
+from fynx.kernel.selection import PRESETS, Selected, among, select
 from fynx.kernel.words import describe, did_you_mean
 from fynx.plugin import hookspecs
 
@@ -22,15 +23,19 @@ PREFIX = "fynx_"
 SELFTEST = "fynx_selftest"
 
 
-def boot(names: Sequence[str], *, path: str = "plugins", selftest: bool = True) -> Registry:
+def boot(
+    names: Sequence[str], *, path: str = "plugins", selftest: bool = True, files: Sequence[FileCandidate] = ()
+) -> Registry:
     """Loads the plugins that ``names`` stand for (presets, ``+name``, ``-name``) and returns what they registered.
 
     ``path`` is the YAML path of the list, for errors. Raises ``PluginError`` that names the path, the plugin and its
-    distribution. ``selftest`` False leaves out the plugins' known-answer tests (for listings only).
+    distribution. ``selftest`` False leaves out the plugins' known-answer tests (for listings only). ``files`` are
+    loaded behind the list.
     """
     chosen, errors = select(names, installed(), path)
     for error in errors:
         raise error
+    chosen = (*chosen, *among(chosen, files))
     manager = _manager()
     loaded = [_load(manager, one) for one in chosen]
     for one in loaded:
@@ -56,7 +61,8 @@ def _manager() -> pluggy.PluginManager:
 def _load(manager: pluggy.PluginManager, one: Selected) -> Loaded:
     candidate = one.candidate
     module = fenced(refusal(one), "cannot be imported", candidate.load)
-    loaded = Loaded(PluginInfo(one.name, candidate.distribution, candidate.version, candidate.value), one.path, module)
+    info = PluginInfo(one.name, candidate.distribution, candidate.version, candidate.value)
+    loaded = Loaded(info, one.path, module)
     _check_api(loaded)
     try:
         manager.register(module, name=one.name)

@@ -1,4 +1,4 @@
-"""Calls listeners one by one, each guarded, timed and counted; asks for authorisation and fails closed."""
+"""Calls listeners one by one, each guarded, timed and counted, none waited for; authorisation fails closed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from fynx.events import Event, PluginFailed
+from fynx.kernel.mailbox import Mailbox
 from fynx.kernel.words import describe
 from fynx.plugin.auth import AuthorizeRequest
 from fynx.plugin.keylog import KeyRecord
@@ -32,7 +34,10 @@ class Listener:
 
 
 class Notify:
-    """The listeners of one host. ``event`` and ``keylog`` belong to the loop's thread, ``authorize`` to a worker's."""
+    """The listeners of one host. ``event`` and ``keylog`` belong to the loop's thread, ``authorize`` to a worker's.
+
+    Each plugin hears events and keys on a thread of its own: usually before ``event`` returns, later when it is slow.
+    """
 
     def __init__(
         self,
@@ -48,14 +53,12 @@ class Notify:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._hung = 0
+        self._mailboxes = {one.plugin: Mailbox(f"listener-{one.plugin}") for one in (*self._events, *self._keylogs)}
 
     def event(self, event: Event) -> None:
         """Tells every listener; never raises. The others hear of one that failed as ``PluginFailed``."""
         for listener in self._events:
-            failure = self._guarded(listener, "fynx_event", event)
-            if failure is None or isinstance(event, PluginFailed):
-                continue
-            self._tell_others(listener, PluginFailed(event.peer, listener.plugin, "fynx_event", describe(failure)))
+            self._tell(listener, "fynx_event", partial(self._event, listener, event))
 
     def keylog(self, record: KeyRecord, path: str = "") -> None:
         """Hands a key record to every listener; never raises, and never logs what the listener's exception says.
@@ -63,7 +66,8 @@ class Notify:
         ``path`` is the configuration's ``host.keylog``.
         """
         for listener in self._keylogs:
-            self._guarded(listener, "fynx_keylog", record, path, quiet=True)
+            call = partial(self._guarded, listener, "fynx_keylog", record, path, quiet=True)
+            self._tell(listener, "fynx_keylog", lambda call=call: ignore(call()))  # type: ignore[misc]
 
     def authorize(self, request: AuthorizeRequest) -> bool:
         """True when no plugin says no. Blocks up to the time-out; exception, time-out and odd answers mean no."""
@@ -73,9 +77,25 @@ class Notify:
         return all(heard)
 
     def counters(self) -> Mapping[str, int]:
-        """``PLUGIN.HOOK.calls``, ``.failed``, ``.slow``, ``.refused``, ``.timeout``: how often each happened."""
+        """``PLUGIN.HOOK.calls``, ``.failed``, ``.slow``, ``.hung``, ``.lost``, ``.refused``, ``.timeout``."""
         with self._lock:
             return dict(sorted(self._counts.items()))
+
+    def _tell(self, listener: Listener, hook: str, job: Callable[[], None]) -> None:
+        mailbox = self._mailboxes[listener.plugin]
+        before = mailbox.behind
+        if not mailbox.tell(job):
+            if self._worth_logging(listener, hook, "lost"):
+                log.error("plugin %s (%s): %s does not return: it misses news", listener.plugin, listener.origin, hook)
+        elif mailbox.behind and not before and self._worth_logging(listener, hook, "hung"):
+            why = "has not returned yet; all else goes on without it"
+            log.warning("plugin %s (%s): %s %s", listener.plugin, listener.origin, hook, why)
+
+    def _event(self, listener: Listener, event: Event) -> None:
+        """On the plugin's thread."""
+        failure = self._guarded(listener, "fynx_event", event)
+        if failure is not None and not isinstance(event, PluginFailed):
+            self._tell_others(listener, PluginFailed(event.peer, listener.plugin, "fynx_event", describe(failure)))
 
     def _guarded(self, listener: Listener, hook: str, *arguments: object, quiet: bool = False) -> BaseException | None:
         began = self._clock()
@@ -96,7 +116,7 @@ class Notify:
     def _tell_others(self, failed: Listener, news: PluginFailed) -> None:
         for listener in self._events:
             if listener is not failed:
-                self._guarded(listener, "fynx_event", news)
+                self._tell(listener, "fynx_event", partial(self._event, listener, news))
 
     def _ask(self, listener: Listener, request: AuthorizeRequest) -> _Answer:
         answer = _Answer(self, listener)
@@ -122,6 +142,10 @@ class Notify:
     def _hang(self, change: int) -> None:
         with self._lock:
             self._hung += change
+
+
+def ignore(_: object) -> None:
+    """What a listener returns means nothing."""
 
 
 class _Answer:

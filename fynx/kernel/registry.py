@@ -32,6 +32,7 @@ class PluginInfo:
     version: str
     module: str
     hooks: tuple[str, ...] = ()
+    api: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,16 @@ def select(
     return tuple(chosen), tuple(errors)
 
 
+def among(chosen: Sequence[Selected], files: Sequence[Candidate]) -> tuple[Selected, ...]:
+    """Plugins in files, behind those of the list. Raises ``PluginError`` for a name that is taken."""
+    names = {one.name for one in chosen}
+    for one in files:
+        if one.name in names:
+            raise PluginError(one.name, f"{one.value}: a plugin of this name is already loaded; rename the file")
+        names.add(one.name)
+    return tuple(Selected(one.name, f"-p {one.value}", one) for one in files)
+
+
 def _apply(word: str, place: str, wanted: dict[str, tuple[str, str]], errors: list[PluginError]) -> None:
     name = word.removeprefix("+")
     if word.startswith("-"):

@@ -143,7 +143,15 @@ class UnknownSpi:
     spi: int
 
 
-Upcall = Acquire | Expire | PathSeen | IkeArrived | UnknownSpi
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An ESP packet to send, where the transport gave the plane no socket."""
+
+    path: Path
+    data: bytes
+
+
+Upcall = Acquire | Expire | PathSeen | IkeArrived | UnknownSpi | Sealed
 Upcalls = Callable[[Sequence[Upcall]], None]
 """Called on the event loop's thread with a batch; never raises."""
 

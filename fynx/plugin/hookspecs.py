@@ -1,4 +1,10 @@
-"""The hooks of Fynx, one contract each: when it is called, how often, on which thread, and what an exception does."""
+"""The hooks of Fynx, one contract each: when it is called, how often, on which thread, and what an exception does.
+
+Version 1 (``fynx.plugin.API``). The promise: within a version hooks, protocols and dataclass fields are only added, new
+arguments of a hook and new fields have a meaning when they are left out, and nothing is renamed or removed. What must
+break gets version 2, and for a year Fynx loads plugins of both. Provisional, and outside of the promise:
+``fynx_extensions`` and ``fynx.plugin.extension``, until three extensions besides the core use them.
+"""
 
 from __future__ import annotations
 
@@ -145,8 +151,9 @@ def fynx_event(event: Event) -> None:
     """Something happened that users may want to know. Never carries key material.
 
     When: after the effects that caused it were carried out. How often: per event, never per packet.
-    Thread: the event loop's; return quickly. Exception: logged with the plugin's name, counted, and nothing else:
-    each listener is guarded on its own, and a slow one is named in the log.
+    Thread: one of the plugin's own; return quickly: a listener that takes longer than 50 ms is named in the log and
+    nobody waits for it, and one that hangs misses what comes after 256 events.
+    Exception: logged with the plugin's name, counted, and nothing else: each listener is guarded on its own.
     """
 
 
@@ -156,7 +163,7 @@ def fynx_keylog(record: KeyRecord, path: str) -> None:
 
     When: an SA got its keys, and only if ``host.keylog`` is set. How often: once per IKE SA, once per direction of a
     Child SA.
-    Thread: the event loop's. Exception: logged with the plugin's name (never with the record), counted.
+    Thread: one of the plugin's own. Exception: logged with the plugin's name (never with the record), counted.
     """
 
 

@@ -7,20 +7,25 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from fynx.plugin.dataplane import ChildSpec, PlaneContext, Policy, Selector, Usage
+from fynx.plugin.dataplane import ChildSpec, PlaneContext, Policy, Sealed, Selector, Upcall, Usage
 from fynx.plugin.engine import Engine
-from fynx.plugin.transport import Path
+from fynx.plugin.transport import Datagram, Path
 
 log = logging.getLogger("fynx.plane")
 
 
 @runtime_checkable
-class PacketPlane(Protocol):
-    """Inner packets are handed over by the program, and outer ones may come from a transport that is no socket."""
+class OuterPlane(Protocol):
+    """Takes ESP from a transport that is no socket."""
 
     def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
         """ESP packets (marker and UDP removed) that the transport delivered."""
         ...
+
+
+@runtime_checkable
+class PacketPlane(OuterPlane, Protocol):
+    """Inner packets are handed over by the program, and outer ones may come from a transport that is no socket."""
 
     def send_inner(self, packets: Sequence[bytes]) -> None:
         """Seals and sends a batch of IP packets; what no policy protects is dropped and counted."""
@@ -65,6 +70,9 @@ class EnginePlane:
                 self.engine.add_socket(each.fd, each.family, each.local_port)
                 each.taken = True
 
+    def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
+        self.engine.receive_outer(path, packets)
+
     def reserve_spi(self) -> int:
         return self.engine.reserve_spi()
 
@@ -106,11 +114,15 @@ class EnginePlane:
     def _upcalls_ready(self) -> None:
         try:
             batch = self.engine.drain()
-            if batch:
-                self.context.upcalls(batch)
+            sealed = [Datagram(each.path, each.data) for each in batch if isinstance(each, Sealed)]
+            if sealed:
+                self.context.port.send(sealed)
+            rest: list[Upcall] = [each for each in batch if not isinstance(each, Sealed)]
+            if rest:
+                self.context.upcalls(rest)
         except Exception:
             # On the loop's thread nothing may pass: a wrong upcall costs itself, never the tunnels.
             log.exception("an upcall of the data plane failed")
 
 
-__all__ = ["EnginePlane", "PacketPlane", "RoutedPlane"]
+__all__ = ["EnginePlane", "OuterPlane", "PacketPlane", "RoutedPlane"]

@@ -121,14 +121,19 @@ def flip(octets: bytes, place: int, bit: int = 0) -> bytes:
 # Implementations for the C loop
 
 
+def has_answers(encr_id: int, key_bits: int, integ_id: int) -> bool:
+    """Whether ``check_ops`` knows this suite."""
+    return (encr_id, 256 if encr_id == CHACHA else key_bits) in SWEEPS and (not integ_id or integ_id in HASHES)
+
+
 def check_ops(address: int, encr_id: int, key_bits: int, integ_id: int, calls: OpsCalls) -> None:
     """Trust in the ``fynx_aead_ops`` at ``address``: known answers, many lengths, forgeries, batches.
 
     ``key_bits`` as in the transform's attribute (0 or 256 for ChaCha20-Poly1305). Raises ``CryptoError`` when the ops
-    errs, or when nothing is known of the algorithm.
+    errs, or when nothing is known of the algorithm (see ``fynx.plugin.agreement`` for those).
     """
     suite = OpsSuite(address, encr_id, 256 if encr_id == CHACHA else key_bits, integ_id)
-    if (encr_id, suite.key_bits) not in SWEEPS or (integ_id and integ_id not in HASHES):
+    if not has_answers(encr_id, key_bits, integ_id):
         raise CryptoError(f"self-test of {suite}: no known answer")
     _check_known(suite, calls)
     _check_sweep(suite, calls)

@@ -49,7 +49,7 @@ from fynx.plugin.dataplane import (
     Usage,
 )
 from fynx.plugin.keylog import KeyRecord
-from fynx.plugin.planes import PacketPlane
+from fynx.plugin.planes import OuterPlane
 from fynx.plugin.transport import Datagram, HintingPort, Path, Port
 from fynx.plugin.work import InstallChild
 from fynx.run import journal
@@ -123,12 +123,16 @@ class Driver:
     # What comes in.
 
     def datagram(self, datagram: Datagram) -> None:
-        """From the transport: IKE goes to the core, ESP to a plane that wants it handed over."""
-        kind, data = classify(datagram.data, datagram.path.encapsulated)
+        """From the transport: IKE goes to the core, ESP to a plane that wants it handed over. Never raises."""
+        try:
+            kind, data = classify(datagram.data, datagram.path.encapsulated)
+        except (AttributeError, TypeError):  # a transport's bug: that is no datagram
+            self.counters["datagrams_malformed"] += 1
+            return
         if kind is Kind.IKE:
             journal.message(logs.log_message_recv, datagram.path, data)
             self._guarded(partial(self.endpoint.datagram, self.now, datagram.path, data))
-        elif kind is Kind.ESP and isinstance(self._plane, PacketPlane):
+        elif kind is Kind.ESP and isinstance(self._plane, OuterPlane):
             self._guarded(partial(self._plane.receive_outer, datagram.path, [data]))
         else:
             self.counters[f"datagrams_{kind.value}"] += 1

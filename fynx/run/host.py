@@ -39,6 +39,7 @@ from fynx.run.nameservers import keep_name_servers
 from fynx.run.notes import adopted, names
 from fynx.run.plan import as_json
 from fynx.run.policy import at_start, host_policy, starting
+from fynx.run.ports import FencedPort, open_port
 from fynx.run.reload import Prepared, alike, follow, outside, prepare
 from fynx.run.resolve import Resolver, path_among, resolve_all
 from fynx.run.services import serve
@@ -60,7 +61,7 @@ class Host:
         self, config: Config, registry: Registry, *, directory: File | None = None, metrics: Metrics | None = None
     ) -> None:
         self.config, self.registry = config, registry
-        self.port: Port | None = None
+        self.port: FencedPort | None = None
         self.plane: Plane | None = None
         self._files = RunFiles(config.name, directory) if directory is not None else None
         self._note: dict[str, object] = {}
@@ -125,7 +126,7 @@ class Host:
         policy = host_policy(self.config, self.registry, resolve=resolved, crash_secret=secret)
         endpoint = Endpoint(policy, self.registry.algorithms, (CORE, *self.registry.extensions), os.urandom)
         driver = self._driver = Driver(endpoint, self, loop)
-        port = self.port = await self._open_port(driver)
+        port = self.port = await open_port(self.config.host.transport, self.registry, driver.datagram)
         plane = self.plane = await self._open_plane(driver, port)
         leases = self._leases = Leases(policy.pools, store_of(self.config, self.registry), loop)
         driver.open(port, plane, Worker(self.registry, plane, loop, leases=leases))
@@ -157,14 +158,6 @@ class Host:
                 self._files.write_state({})
             self._files.release()
         self._control = None
-
-    async def _open_port(self, driver: Driver) -> Port:
-        chosen = self.config.host.transport
-        self.registry.require("transport", chosen.name)
-        try:
-            return await self.registry.transports[chosen.name].open(chosen.section, driver.datagram)
-        except OSError as error:
-            raise from_os(error, f"transport {chosen.name}") from error
 
     async def _open_plane(self, driver: Driver, port: Port) -> Plane:
         chosen = self.config.host.plane
@@ -207,8 +200,7 @@ class Host:
         return status(self.config, snapshots, plane, now=driver.now, waiting=waiting, counters=told, pools=pools)
 
     def counters(self) -> Mapping[str, int]:
-        lost = getattr(self.port, "lost", 0)
-        own = {**self.driver.counters, "datagrams_lost": lost}
+        own = {**self.driver.counters, **(self.port.counters() if self.port is not None else {})}
         return {**own, **self.driver.endpoint.counters(), **self.registry.notify.counters()}
 
     async def up(self, peer: str, child: str = "", *, timeout_s: float = UP_S) -> None:

@@ -1,6 +1,7 @@
 """Runs what the protocol core asks for: key exchanges, signatures and SAs at once, authorisation on a thread.
 
-Signatures and key exchanges take well under a millisecond with what is built in, less than a change of thread costs.
+Signatures and key exchanges take well under a millisecond with what is built in, less than a change of thread costs;
+those of a third party's plugin run on threads, since nobody knows how long they take.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from fynx.plugin.work import (
     Verify,
     Work,
 )
+from fynx.run.foreign import Foreign, foreign_owner
 from fynx.run.leases import Leases
 from fynx.run.threads import Threads
 
@@ -52,24 +54,30 @@ class Worker:
         self._registry, self._plane, self._random = registry, plane, random
         self._leases = leases or Leases((), None, loop)
         self._threads = Threads("authorize", loop, AUTHORIZERS)
+        self._plugins = Foreign(loop)
 
     def submit(self, work: Work, done: Callable[[object], None]) -> None:
         if isinstance(work, Authorize):
             self._authorize(work, done)
-            return
+        elif owner := foreign_owner(self._registry, work):
+            self._plugins.ask(owner, type(work).__name__, partial(self._outcome, work, owner), done)
+        else:
+            done(self._outcome(work, "core"))
+
+    def _outcome(self, work: Work, owner: str) -> object:
         try:
-            outcome = self._perform(work)
+            return self._perform(work)
         except FynxError as error:
-            outcome = error
+            return error
         except Exception as error:
             # A plugin's bug ends this exchange; its text may quote secrets, so only its kind and place are told.
             kind, place = type(error).__name__, "".join(format_tb(error.__traceback__))
-            log.error("%s failed inside (%s)\n%s", type(work).__name__, kind, place)
-            outcome = FynxError(f"{type(work).__name__} failed inside ({kind})")
-        done(outcome)
+            log.error("%s failed inside plugin %s (%s)\n%s", type(work).__name__, owner, kind, place)
+            return FynxError(f"{type(work).__name__} failed inside plugin {owner} ({kind})")
 
     def close(self) -> None:
         self._threads.close()
+        self._plugins.close()
         self._leases.close()
 
     def give_back(self, lease: GiveBack) -> None:

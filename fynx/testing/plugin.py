@@ -14,6 +14,10 @@ from fynx.testing.pair import Pair, pair
 MakePair = Callable[..., AbstractAsyncContextManager[Pair]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("fynx_plugins", "Plugins of this repository that the conformance kit examines.", "linelist", [])
+
+
 @pytest.fixture
 def fynx_pair(request: pytest.FixtureRequest) -> MakePair:
     """``async with fynx_pair(loss=0.3) as both: await both.echo(b"hello")``: see ``fynx.testing.pair``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fynx.plugin import Datagram, Engine, Path, Plane, PlaneContext
+from fynx.plugin import Datagram, Engine, Plane, PlaneContext
 from fynx.plugin.planes import EnginePlane
 
 
@@ -29,9 +29,6 @@ class InprocPlane(EnginePlane):
         sealed = self.engine.send_inner(packets)
         if sealed:
             self.context.port.send([Datagram(path, data) for path, data in sealed])
-
-    def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
-        self.engine.receive_outer(path, packets)
 
     def recv_inner(self, limit: int = 256) -> Sequence[bytes]:
         return self.engine.recv_inner(limit)

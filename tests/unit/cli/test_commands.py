@@ -236,8 +236,20 @@ def test_plugins_list_marks_the_enabled_ones_with_their_distribution(fynx: Fynx,
     site.install("acme-one", "3.4", acme_idle="raise RuntimeError('imported')")
     done = fynx("plugins", "list", "-c", fynx.write(GOOD_LITERAL))
     assert done.code == 0
-    assert re.search(r"^\* +psk +fynx-ipsec \S+ +auth method psk, section auth.psk$", done.out, re.M)
-    assert re.search(r"^ +acme_idle +acme-one 3\.4$", done.out, re.M)
+    assert re.search(r"^\* +psk +1 +fynx-ipsec \S+ +auth method psk, section auth.psk$", done.out, re.M)
+    assert re.search(r"^ +acme_idle +\? +acme-one 3\.4$", done.out, re.M)
+
+
+def test_plugins_list_tells_of_one_that_is_not_enabled_what_its_source_says(fynx: Fynx, site: Site) -> None:
+    hooks = "@hookimpl\ndef fynx_ciphers(): pass\n@hookimpl\ndef fynx_event(event): pass\n"
+    source = "raise RuntimeError('imported')\nFYNX_API = 1\n" + hooks
+    site.install("acme-one", "3.4", acme_idle=source)
+    facts = fynx("plugins", "list", "--json", "-c", fynx.write(GOOD_LITERAL)).json
+    (acme,) = [one for one in facts["plugins"] if one["name"] == "acme_idle"]
+    assert (acme["enabled"], acme["distribution"], acme["version"], acme["api"]) == (False, "acme-one", "3.4", 1)
+    assert acme["provides"] == ["Cipher", "fynx_event"]
+    (psk,) = [one for one in facts["plugins"] if one["name"] == "psk"]
+    assert (psk["enabled"], psk["api"], psk["provides"]) == (True, 1, ["auth method psk", "section auth.psk"])
 
 
 def test_plugins_list_prints_json(fynx: Fynx) -> None:
@@ -290,7 +302,8 @@ def test_algorithms_prints_json_with_the_libraries_that_run_them(fynx: Fynx, sit
 def test_without_a_file_the_preset_default_answers(fynx: Fynx, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def remember(names: tuple[str, ...]) -> object:
+    def remember(names: tuple[str, ...], *, files: list[object]) -> object:
+        assert not files
         asked.append(names)
         return registry()
 
