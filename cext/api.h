@@ -47,6 +47,10 @@ struct fynx_child_spec {
   const struct fynx_selector *remote;
   uint32_t n_local;
   uint32_t n_remote;
+  uint32_t transport;      /* transport mode: the selectors are one address on each side */
+  uint32_t translated;     /* a NAT: the peer counted these addresses into its checksums (RFC 3948 section 3.1.2) */
+  uint8_t source[16];      /* as in a selector */
+  uint8_t destination[16];
 };
 
 struct fynx_policy_spec {

@@ -93,7 +93,7 @@ static int in_new(struct fynx_plane *plane, const struct fynx_child_spec *spec, 
   sa->align = ops->block < 4 ? 4 : ops->block;
   sa->esn = spec->esn != 0;
   sa->peer = spec->path.remote;
-  sa->n_thr = n;
+  sa->n_thr = (uint8_t)n;
   sa->thr = (void **)(void *)((uint64_t *)(void *)(sa + 1) + words);
   atomic_flag_clear(&sa->lock);
   fynx_window_init(&sa->window, spec->window, (uint64_t *)(void *)(sa + 1));
@@ -120,6 +120,12 @@ static int build(struct fynx_plane *plane, const struct fynx_child_spec *spec, s
   int rc = in_new(plane, spec, &child->in);
   if (rc == 0) rc = out_new(plane, spec, &child->out);
   if (rc) return rc;
+  if (spec->transport) {
+    child->in->header = child->out->header = fynx_transport_header(child);
+    if (!child->in->header) return FYNX_E_ARGUMENT;
+    if (spec->translated) child->in->fix = fynx_transport_fix(child, spec->source, spec->destination);
+    atomic_store(&child->out->look_ms, 0); /* the header leaves more room on the path */
+  }
   child->in->local = child->ranges;
   child->in->n_local = child->n_local;
   child->in->remote = child->ranges + child->n_local;

@@ -26,6 +26,7 @@
 #define FYNX_TX_MAX 16u
 #define FYNX_SOCKETS_MAX 16u
 #define FYNX_IV_POOL 4096u
+#define FYNX_SPARE (FYNX_BATCH * 33024u) /* for packets that share a buffer, so each is half as long as one at most */
 #define FYNX_LINE _Alignas(64)
 
 enum fynx_action { FYNX_DISCARD = 0, FYNX_BYPASS = 1, FYNX_PROTECT = 2, FYNX_NONE = 3 };
@@ -60,6 +61,7 @@ struct fynx_sa_out { /* RFC 4301 section 4.4.2, outbound; first line constant, s
   uint8_t esn;
   void *key;
   uint32_t n_thr;
+  uint8_t header; /* of IP, that stays outside in transport mode; 0 in tunnel mode */
   FYNX_LINE _Atomic uint64_t sequence; /* last one given out */
   _Atomic uint32_t soft_told;
   _Atomic uint32_t hard_told;
@@ -83,7 +85,9 @@ struct fynx_sa_in {
   uint8_t icv_len;
   uint8_t align;
   uint8_t esn;
-  uint32_t n_thr;
+  uint8_t n_thr;
+  uint8_t header; /* of IP, made anew in transport mode; 0 in tunnel mode */
+  uint16_t fix;   /* of checksums behind a NAT in transport mode; 0: none */
   void *key;
   void **thr; /* by receiver */
   FYNX_LINE atomic_flag lock; /* of this line; held for the arithmetic only, never around the cipher */
@@ -161,6 +165,7 @@ struct fynx_slot { /* one packet of a batch */
   uint8_t verdict;
   uint8_t follows; /* of the flow of the slot before, and equal in all that the SPD looks at */
   uint8_t tos;     /* of the datagram outside */
+  uint8_t crowded; /* stands behind another one in its buffer: there is no room before it */
   void *sa;
   struct fynx_sa_out *out; /* that sealed it */
   uint64_t sequence;
@@ -185,6 +190,8 @@ struct fynx_worker { /* everything one thread touches; one sender and one receiv
   int tun;        /* -1: none */
   uint8_t *arena;
   size_t arena_size;
+  uint8_t *spare; /* of a receiver, behind the arena */
+  size_t spare_at;
   uint32_t sockets[FYNX_SOCKETS_MAX];
   uint32_t n_sockets;
   uint32_t wide;      /* what the last packet of the batch must be cut to; 0: nothing to cut */
@@ -305,6 +312,14 @@ void fynx_endpoint_build(struct fynx_plane *plane, struct fynx_endpoint *endpoin
 /* encap.c, decap.c: one batch of slots, data and len filled in, verdict FYNX_PASS */
 uint32_t fynx_encap(struct fynx_worker *w, uint32_t n); /* returns how many slots there are now */
 void fynx_decap(struct fynx_worker *w, uint32_t n);
+
+/* transport.c */
+uint8_t fynx_transport_header(const struct fynx_child *child);
+uint16_t fynx_transport_fix(const struct fynx_child *child, const uint8_t *source, const uint8_t *destination);
+bool fynx_transport_takes(const uint8_t *packet);
+uint8_t fynx_transport_cut(struct fynx_slot *slot, uint8_t header);
+enum fynx_verdict fynx_transport_restore(struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
+                                         uint8_t next);
 
 /* netio.c, send.c, tun.c */
 int fynx_io_new(struct fynx_worker *w);

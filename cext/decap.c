@@ -111,8 +111,14 @@ static bool carry_congestion(uint8_t *packet, uint8_t outer) {
   return true;
 }
 
+static enum fynx_verdict tunnelled(const struct fynx_slot *slot, uint8_t next) {
+  if (next != NEXT_IPV4 && next != NEXT_IPV6) return FYNX_DROP_NEXT_HEADER;
+  if (slot->len == 0) return FYNX_DROP_INNER_HEADER;
+  return slot->data[0] >> 4 == (next == NEXT_IPV4 ? 4 : 6) ? FYNX_PASS : FYNX_DROP_NEXT_HEADER;
+}
+
 /* FYNX_PASS, or why not. Looks at nothing outside `len` octets; the ICV has vouched for all of them. */
-static enum fynx_verdict strip(const struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
+static enum fynx_verdict strip(struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
                                uint8_t *body, uint32_t len) {
   uint32_t pad = body[len - 2];
   uint8_t next = body[len - 1];
@@ -121,11 +127,10 @@ static enum fynx_verdict strip(const struct fynx_worker *w, const struct fynx_sa
   for (uint32_t i = 0; i < pad; i++)
     if (padding[i] != i + 1) return FYNX_DROP_PADDING;
   if (next == NEXT_NONE) return FYNX_DROP_DUMMY;
-  if (next != NEXT_IPV4 && next != NEXT_IPV6) return FYNX_DROP_NEXT_HEADER;
   slot->data = body;
   slot->len = len - 2 - pad;
-  if (slot->len == 0) return FYNX_DROP_INNER_HEADER;
-  if (body[0] >> 4 != (next == NEXT_IPV4 ? 4 : 6)) return FYNX_DROP_NEXT_HEADER;
+  enum fynx_verdict verdict = sa->header ? fynx_transport_restore(w, sa, slot, next) : tunnelled(slot, next);
+  if (verdict != FYNX_PASS) return verdict;
   if (!fynx_flow_parse(slot->data, slot->len, &slot->flow)) return FYNX_DROP_INNER_HEADER;
   slot->len = slot->flow.total;
   if (fynx_flow_martian(&slot->flow) || fynx_spd_own(atomic_load(&w->plane->spd), &slot->flow))
@@ -133,7 +138,7 @@ static enum fynx_verdict strip(const struct fynx_worker *w, const struct fynx_sa
   if (!fynx_ranges_match(sa->remote, sa->n_remote, &slot->flow, true) ||
       !fynx_ranges_match(sa->local, sa->n_local, &slot->flow, false))
     return FYNX_DROP_SELECTORS;
-  return carry_congestion(slot->data, slot->tos) ? FYNX_PASS : FYNX_DROP_CONGESTION;
+  return sa->header || carry_congestion(slot->data, slot->tos) ? FYNX_PASS : FYNX_DROP_CONGESTION;
 }
 
 static void open_group(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t from, uint32_t n) {
@@ -163,6 +168,7 @@ static void open_group(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t fr
 
 /* Slots hold ESP packets; afterwards those that pass hold inner packets. */
 void fynx_decap(struct fynx_worker *w, uint32_t n) {
+  w->spare_at = 0;
   for (uint32_t i = 0; i < n; i++) find_sa(w, &w->slot[i]);
   for (uint32_t i = 0; i < n; i++)
     if (w->slot[i].verdict == FYNX_PASS && w->slot[i].sa) open_group(w, w->slot[i].sa, i, n);

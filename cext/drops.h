@@ -16,6 +16,7 @@
   X(CONGESTION, "congestion")     /* marked outside, and the inner packet cannot carry the mark (RFC 6040) */ \
   X(SEQUENCE, "sequence")         /* sequence numbers used up (RFC 4303 section 3.3.3) */ \
   X(TOO_BIG, "too_big")           /* sealed packet larger than a datagram */     \
+  X(TRANSPORT, "transport")       /* a fragment or IP options, which transport mode cannot carry (RFC 4303 section 3.1.1) */ \
   X(PATH_MTU, "path_mtu")         /* larger than the path takes, and not to be cut: the sender was told */ \
   X(SEAL, "seal")                 /* the cipher refused to seal, or no IV was to be had */
 

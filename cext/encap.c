@@ -27,7 +27,10 @@ static void classify(struct fynx_worker *w, const struct fynx_spd *spd, struct f
   } else {
     slot->sa = rule->out;
     slot->handle = rule->out->handle;
-    if (!fynx_mtu_pass(w, slot, rule->out)) fynx_drop_sa(w, &rule->out->counters, slot, FYNX_DROP_PATH_MTU);
+    if (rule->out->header && !fynx_transport_takes(slot->data))
+      fynx_drop_sa(w, &rule->out->counters, slot, FYNX_DROP_TRANSPORT);
+    else if (!fynx_mtu_pass(w, slot, rule->out))
+      fynx_drop_sa(w, &rule->out->counters, slot, FYNX_DROP_PATH_MTU);
   }
 }
 
@@ -65,12 +68,14 @@ static uint8_t traffic_class(const uint8_t *packet) {
 
 /* Header, padding and trailer around the packet in its slot; false when it gets no IV. */
 static bool frame(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fynx_slot *slot, uint32_t member) {
+  uint8_t next = slot->flow.key.family == 4 ? 4 : 41;
+  slot->tos = traffic_class(slot->data);
+  if (sa->header) next = fynx_transport_cut(slot, sa->header);
   uint32_t head = 8u + sa->iv_len, pad = (0u - (slot->len + 2)) & (sa->block - 1u);
   uint8_t *tail = slot->data + slot->len, *esp = slot->data - head, *iv = esp + 8;
-  slot->tos = traffic_class(slot->data);
   for (uint32_t i = 0; i < pad; i++) tail[i] = (uint8_t)(i + 1);
   tail[pad] = (uint8_t)pad;
-  tail[pad + 1] = slot->flow.key.family == 4 ? 4 : 41;
+  tail[pad + 1] = next;
   fynx_put32(esp, sa->spi);
   fynx_put32(esp + 4, (uint32_t)slot->sequence);
   if (sa->iv_len == 8)
@@ -95,7 +100,7 @@ static void finish(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t n) {
       continue;
     }
     packets++;
-    bytes += slot->len;
+    bytes += slot->len + sa->header;
     slot->data -= 8u + sa->iv_len;
     slot->len = 8u + sa->iv_len + w->packet[i].len + sa->icv_len;
   }

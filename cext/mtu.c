@@ -37,7 +37,7 @@ static uint32_t path_mtu(const struct fynx_socket *socket_of, const struct fynx_
 static uint32_t limit_of(const struct fynx_sa_out *sa, bool four, uint32_t mtu) {
   uint32_t around = (four ? 20u : 40u) + 8u + 8u + sa->iv_len + sa->icv_len;
   if (mtu < around + LEAST4 + sa->block) return LEAST4;
-  return (mtu - around) / sa->block * sa->block - 2;
+  return (mtu - around) / sa->block * sa->block - 2 + sa->header;
 }
 
 /* Looks at the path again where the last look is some time ago. */
@@ -153,7 +153,7 @@ bool fynx_mtu_pass(struct fynx_worker *w, struct fynx_slot *slot, struct fynx_sa
   if (!four && limit < LEAST6) limit = LEAST6; /* below that the datagrams outside are cut */
   if (plain_tcp(slot)) clamp(slot->data, slot->len, limit < w->plane->mtu ? limit : w->plane->mtu);
   if (slot->len <= limit) return true;
-  if (four && !(slot->data[6] & 0x40)) {
+  if (four && !(slot->data[6] & 0x40) && !sa->header) { /* transport mode carries no fragments */
     w->wide = limit;
     return true;
   }

@@ -146,6 +146,7 @@ static uint32_t demultiplex(struct fynx_worker *w, const struct fynx_socket *soc
   note_control(&notes, &w->io->messages[at].msg_hdr);
   note_remote(&notes.path.remote, w->io->names[at]);
   uint32_t segment = notes.segment ? notes.segment : left;
+  uint8_t crowded = 0;
   if (n && left > segment && left / segment + n > FYNX_BATCH) {
     open_batch(w, n);
     n = 0;
@@ -156,10 +157,12 @@ static uint32_t demultiplex(struct fynx_worker *w, const struct fynx_socket *soc
       w->slot[n].data = data;
       w->slot[n].len = len;
       w->slot[n].tos = notes.tos;
+      w->slot[n].crowded = crowded;
       w->slot[n++].path = notes.path;
     }
     data += len;
     left -= len;
+    crowded = 1;
     if (n == FYNX_BATCH) {
       open_batch(w, n);
       n = 0;

@@ -18,7 +18,7 @@ void fynx_worker_free(struct fynx_worker *w) {
   if (!w) return;
   fynx_ring_free(&w->upcalls);
   fynx_ring_free(&w->inner);
-  if (w->arena) munmap(w->arena, w->arena_size);
+  if (w->arena) munmap(w->arena, w->arena_size + (w->spare ? FYNX_SPARE : 0));
   if (w->iv_pool) fynx_wipe(w->iv_pool, FYNX_IV_POOL);
   free(w->iv_pool);
   free(w->cache);
@@ -28,9 +28,10 @@ void fynx_worker_free(struct fynx_worker *w) {
 
 static int worker_fill(struct fynx_worker *w, bool receiver) {
   w->arena_size = receiver ? (size_t)FYNX_BATCH * FYNX_STRIDE : FYNX_SEND_ARENA;
-  void *arena = mmap(NULL, w->arena_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *arena = mmap(NULL, w->arena_size + (receiver ? FYNX_SPARE : 0), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (arena == MAP_FAILED) return FYNX_E_MEMORY;
   w->arena = arena;
+  if (receiver) w->spare = w->arena + w->arena_size;
   if (fynx_io_new(w) || fynx_ring_init(&w->upcalls, receiver ? UPCALL_RING : UPCALL_RING_TX)) return FYNX_E_MEMORY;
   if (receiver) return w->plane->inproc ? fynx_ring_init(&w->inner, INNER_RING) : 0;
   w->iv_at = FYNX_IV_POOL;

@@ -144,6 +144,15 @@ class ChildRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ChildDiffers(Event):
+    """A child stands, and not as one of the two wanted it; ``notify`` names the notification that says so."""
+
+    child: str
+    notify: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PacketRefused(Event):
     """One IKE datagram was dropped; ``reason`` is the value of an ``errors.Drop``."""
 

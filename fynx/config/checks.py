@@ -107,7 +107,7 @@ def _provider(text: str, registry: Registry) -> None:
 def _child(record: object) -> Iterator[tuple[str, Wrong]]:
     assert isinstance(record, Child)
     if record.mode == "transport":
-        yield "mode", Wrong("transport mode is not built yet", "write mode: tunnel")
+        yield from _hosts(record)
     sides = [{len(child_selector(text).start) for text in side} for side in (record.local, record.remote)]
     dynamic = any(0 in side for side in sides)
     if sides[0].isdisjoint(sides[1]) and not dynamic:
@@ -117,6 +117,22 @@ def _child(record: object) -> Iterator[tuple[str, Wrong]]:
         )
     if 0 < record.inactivity_s < IDLE_LEAST_S:
         yield "inactivity_s", Wrong("a child is looked at every few seconds", f"write {IDLE_LEAST_S:g} or more, or 0")
+
+
+def _hosts(child: Child) -> Iterator[tuple[str, Wrong]]:
+    """Transport mode is between one address and one other (RFC 7296 section 2.23.1); which, may show only later."""
+    for key in ("local", "remote"):
+        for text in getattr(child, key):
+            one = child_selector(text)
+            if not one.start or (one.start != one.end and not _everything(text)):
+                remedy = "write the host's own address, or 0.0.0.0/0 or ::/0 for whichever it is"
+                yield key, Wrong(f"transport mode is between two hosts, and {text} is no single address", remedy)
+                break
+
+
+def _everything(text: str) -> bool:
+    one = child_selector(text)
+    return bool(one.start) and one.start == bytes(len(one.start)) and one.end == b"\xff" * len(one.end)
 
 
 def _passive(key: str) -> str:
@@ -146,9 +162,19 @@ def _peer(record: object) -> Iterator[tuple[str, Wrong]]:
                     key,
                     Wrong(f"{start} needs an address to go to, and address is no single one", f"write {_passive(key)}"),
                 )
+    yield from _kept(record)
     yield from _leases(record)
     if ANY in record.remote.address and len(record.remote.address) > 1:
         yield "remote.address", Wrong("any and other addresses together", "write any alone, or the addresses alone")
+
+
+def _kept(peer: Peer) -> Iterator[tuple[str, Wrong]]:
+    """Everything cannot be kept for the one address of a peer that is known."""
+    known = ANY not in peer.remote.address and not any("/" in text for text in peer.remote.address)
+    for name, child in peer.children.items():
+        if known and child.mode == "transport" and any(_everything(text) for text in child.remote):
+            remedy = "write the peer's address in remote, as this host reaches it"
+            yield f"children.{name}.remote", Wrong("traffic to all the world would wait for this one peer", remedy)
 
 
 def _leases(peer: Peer) -> Iterator[tuple[str, Wrong]]:

@@ -149,6 +149,9 @@ class Child:
     esp: Annotated[tuple[str, ...], OneOrMany(), Check("esp", trim=True)] = ESP
     """Proposals in order of preference: ``aes256gcm16``, ``aes256-sha256``, or ``aes256gcm16-x25519`` with PFS."""
     mode: Literal["tunnel", "transport"] = "tunnel"
+    """``transport``: between the two hosts themselves, without an inner IP header (RFC 4303 section 3.1.1)."""
+    single_pair: bool = False
+    """A Child SA for each pair of addresses: as responder, a peer that does not say which gets SINGLE_PAIR_REQUIRED."""
     start: Start | None = None
     """``none``, ``initiate`` or ``trap``; the peer's ``start`` when not given."""
     window: Annotated[int, Field(ge=32, le=65536)] = 1024

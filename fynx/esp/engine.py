@@ -122,8 +122,6 @@ class Engine:
     def install(self, child: ChildSpec) -> None:
         if child.handle in self._installed:
             raise StateError(f"handle {child.handle} is in use")
-        if child.mode != "tunnel":
-            raise StateError("this data plane carries tunnel mode only")
         chosen = self._chooser.choose(child.suite)
         made = ffi.new("struct fynx_child **")
         spec, _keep = self._spec(child, chosen)
@@ -292,6 +290,9 @@ class Engine:
         spec.path = self._addresses.path(child.path)[0]
         spec.local, spec.n_local = local, len(child.local_ts)
         spec.remote, spec.n_remote = remote, len(child.remote_ts)
+        spec.transport, spec.translated = child.mode == "transport", child.translated is not None
+        if child.translated is not None:
+            spec.source, spec.destination = (address.ljust(16, b"\0") for address in child.translated)
         return spec, (local, remote, secrets)
 
 

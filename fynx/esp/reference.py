@@ -17,7 +17,11 @@ MOBILITY = 135
 HOP_BY_HOP, FRAGMENT = 0, 44
 EXTENSIONS = {HOP_BY_HOP, 43, FRAGMENT, 60}
 MAX_EXTENSIONS = 8
-MAX_DATAGRAM = 65507
+OUTSIDE = {HOP_BY_HOP, 43, FRAGMENT, NO_NEXT_HEADER}
+"""What transport mode does not carry: headers that belong before ESP, and the mark of a dummy packet."""
+CHECKSUM_AT = {6: 16, 17: 6, 33: 6, 58: 2, 136: 6}
+"""Of the upper protocols that count the addresses."""
+MAX_DATAGRAM, MAX_PACKET = 65507, 65535
 
 
 class Refused(Exception):
@@ -152,6 +156,9 @@ class Traffic:
     local: Sequence[Selector]
     remote: Sequence[Selector]
     own: Collection[bytes] = ()
+    transport: bool = False
+    translated: tuple[bytes, bytes] | None = None
+    """Source and destination as the peer counted them (RFC 3948 section 3.1.2)."""
 
 
 def seal(key: EspKey, spi: int, number: int, iv: bytes, body: bytes, *, esn: bool = False) -> bytes:
@@ -166,12 +173,67 @@ def trailer(key: EspKey, length: int, next_header: int) -> bytes:
     return bytes(range(1, padding + 1)) + bytes([padding, next_header])
 
 
-def seal_inner(key: EspKey, spi: int, number: int, iv: bytes, packet: bytes, *, esn: bool = False) -> bytes:
-    """Tunnel mode: the packet as the C plane seals it. Raises ``Refused``."""
+def seal_inner(
+    key: EspKey, spi: int, number: int, iv: bytes, packet: bytes, *, esn: bool = False, transport: bool = False
+) -> bytes:
+    """The packet as the C plane seals it, in tunnel or in transport mode. Raises ``Refused``."""
     inner = parse_inner(packet)
-    body = packet[: inner.total]
-    body += trailer(key, len(body), IPV4 if inner.version == 4 else IPV6)
-    return seal(key, spi, number, iv, body, esn=esn)
+    body, following = packet[: inner.total], IPV4 if inner.version == 4 else IPV6
+    if transport:
+        body, following = without_header(body)
+    return seal(key, spi, number, iv, body + trailer(key, len(body), following), esn=esn)
+
+
+def without_header(packet: bytes) -> tuple[bytes, int]:
+    """Transport mode: what is sealed, and its protocol (RFC 4303 section 3.1.1): whole packets without options only."""
+    if packet[0] >> 4 == 6:
+        payload, protocol, plain = packet[40:], packet[6], packet[6] not in OUTSIDE
+    else:
+        payload, protocol = packet[20:], packet[9]
+        plain = packet[0] == 0x45 and not int.from_bytes(packet[6:8], "big") & 0x3FFF and protocol != NO_NEXT_HEADER
+    if not plain:
+        raise Refused("transport")
+    return payload, protocol
+
+
+def with_header(payload: bytes, protocol: int, source: bytes, destination: bytes) -> bytes:
+    """The packet that a transport-mode receiver makes: time to live 64, no fragments."""
+    if len(source) == 16:
+        return (
+            bytes([0x60, 0, 0, 0])
+            + len(payload).to_bytes(2, "big")
+            + bytes([protocol, 64])
+            + source
+            + destination
+            + payload
+        )
+    head = bytes([0x45, 0]) + (20 + len(payload)).to_bytes(2, "big") + bytes([0, 0, 0x40, 0, 64, protocol])
+    check = _ones(head + source + destination) ^ 0xFFFF
+    return head + check.to_bytes(2, "big") + source + destination + payload
+
+
+def checksum_moved(payload: bytes, protocol: int, before: bytes, after: bytes) -> bytes:
+    """``payload`` with its checksum counted over the addresses ``after``, not ``before`` (RFC 1624 section 3)."""
+    at = CHECKSUM_AT.get(protocol)
+    difference = _ones(bytes(octet ^ 0xFF for octet in before) + after)
+    if at is None or len(payload) < at + 2 or difference == 0xFFFF:
+        return payload
+    check = int.from_bytes(payload[at : at + 2], "big")
+    if protocol == 17 and check == 0:
+        return payload
+    total = (check ^ 0xFFFF) + difference
+    moved = (total & 0xFFFF) + (total >> 16) ^ 0xFFFF
+    if protocol == 17 and moved == 0:
+        moved = 0xFFFF
+    return payload[:at] + moved.to_bytes(2, "big") + payload[at + 2 :]
+
+
+def _ones(data: bytes) -> int:
+    """The sum of RFC 1071, not complemented; of an even number of octets."""
+    total = sum(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
 
 
 def _aad(spi: int, number: int, esn: bool) -> bytes:
@@ -211,6 +273,10 @@ class Receiver:
             raise Refused("padding")
         if following == NO_NEXT_HEADER:
             raise Refused("dummy")
+        if self.traffic.transport:
+            packet = self._restored(payload, following)
+            self._police(parse_inner(packet))
+            return packet
         if following not in (IPV4, IPV6):
             raise Refused("next_header")
         if payload and payload[0] >> 4 != (4 if following == IPV4 else 6):
@@ -218,6 +284,17 @@ class Receiver:
         inner = parse_inner(payload)
         self._police(inner)
         return payload[: inner.total]
+
+    def _restored(self, payload: bytes, protocol: int) -> bytes:
+        if protocol in OUTSIDE:
+            raise Refused("next_header")
+        source, destination = self.traffic.remote[0].start, self.traffic.local[0].start
+        if len(payload) + (20 if len(source) == 4 else 40) > MAX_PACKET:
+            raise Refused("inner_header")
+        if self.traffic.translated is not None:
+            before = b"".join(self.traffic.translated)
+            payload = checksum_moved(payload, protocol, before, source + destination)
+        return with_header(payload, protocol, source, destination)
 
     def _police(self, inner: Inner) -> None:
         if martian(inner) or inner.source in self.traffic.own:

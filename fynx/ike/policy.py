@@ -55,6 +55,8 @@ class ChildPolicy:
     mode: Literal["tunnel", "transport"] = "tunnel"
     start: Literal["none", "initiate", "trap"] = "initiate"
     window: int = 1024
+    single_pair: bool = False
+    """A Child SA for each pair of addresses (RFC 7296 section 2.9)."""
     lifetime: Lifetime = Lifetime()
     inactivity_s: float = 0.0
     """Seconds without a packet in either direction after which the child is deleted; 0 is never."""

@@ -68,6 +68,11 @@ class ChildSpec:
     window: int = 1024
     outbound: bool = True
     """False: install inbound only for now (a rekeyed SA that the peer has not begun to use)."""
+    translated: tuple[bytes, bytes] | None = None
+    """Transport mode behind a NAT: the peer's address and ours, packed, as the peer knows them and counts them into its
+    checksums (RFC 3948 section 3.1.2)."""
+    tfc_allowed: bool = True
+    """False: the peer does not take padding behind an inner packet (N(ESP_TFC_PADDING_NOT_SUPPORTED))."""
     virtual: tuple[bytes, ...] = ()
     """Packed addresses that the peer leased to us for this child: ours for as long as one of its SAs stands."""
 

@@ -103,6 +103,7 @@ class _Peer:
             mode=child.mode,
             start=child.start or start_of(peer),
             window=child.window,
+            single_pair=child.single_pair,
             lifetime=Lifetime(**{each.name: getattr(child.lifetime, each.name) for each in fields(child.lifetime)}),
             inactivity_s=child.inactivity_s,
         )

@@ -88,6 +88,7 @@ _WORDS: dict[type[events.Event], Callable[[Any], str]] = {
     events.CrashDetected: lambda _: "the peer proved that it lost the IKE SA (RFC 6290)",
     events.NatDetected: _nat,
     events.PathChanged: lambda event: f"the peer moved from {event.before} to {event.after}",
+    events.ChildDiffers: lambda event: f"child {event.child}: {event.reason} ({event.notify})",
     events.NotifyReceived: lambda event: f"the peer says {event.notify}",
     events.SequenceExhausted: lambda event: f"child {event.child} has used up its sequence numbers and stopped",
     events.AddressAssigned: _assigned,

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from fynx.errors import FynxError, PeerFault
-from fynx.events import ChildRefused, ProposalChosen
-from fynx.ike import twins, virtual
+from fynx.events import ChildDiffers, ChildRefused, ProposalChosen
+from fynx.ike import transport, twins, virtual
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import first_error, maybe, notify, one
-from fynx.ike.negotiate import Choice, Refusal, check_esp_answer, choose_esp, offer_esp
+from fynx.ike.negotiate import Choice, check_esp_answer, offer_esp
 from fynx.ike.policy import ChildPolicy
 from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import from_wire, narrow, show, subset, to_wire, with_packet
@@ -20,6 +20,9 @@ from fynx.ike.states import ChildState, IkeState
 from fynx.ike.tasks import rekey_child
 from fynx.ike.tasks.install import Agreed, Material, announce, install, newest
 from fynx.ike.tasks.kex import Kex, wanted_method
+from fynx.ike.tasks.match import Asked, match
+from fynx.ike.tasks.terms import Terms, check_answer, heard, said
+from fynx.ike.transport import Selectors, told
 from fynx.plugin.dataplane import EspSuite, Selector
 from fynx.plugin.extension import Incoming, Outgoing, Running
 from fynx.plugin.work import ReserveSpi, Work
@@ -65,6 +68,7 @@ class ChildTask:
 
     def _request(self, out: Outgoing) -> Running:
         policy = self._policy()
+        transport.require(self.sa, policy)
         virtual.require(self.sa, policy)
         if self.old is not None:
             rekey_child.begin(self.sa, self.old, out)
@@ -72,14 +76,23 @@ class ChildTask:
             raise FynxError("the Child SA to rekey is gone")
         self.spi_in = yield from self._reserve()
         self.offered = offer_esp(policy.esp, self.spi_in.to_bytes(4, "big"), initial=self.first)
-        out.add(SaPayload(self.offered))
+        out.add(*said(policy.mode), SaPayload(self.offered))
         if not self.first:
             self.ni = self.sa.random(NONCE_LEN)
             out.add(NoncePayload(self.ni))
             yield from self.kex.propose(self.offered, out)
-        asked = self.sa.packets.get(self.name) if self.old is None else None
-        local, remote = with_packet(asked, policy.local, policy.remote)
+        local, remote = self._wanted(policy)
         out.add(_ts(local, initiator=True), _ts(remote, initiator=False))
+
+    def _wanted(self, policy: ChildPolicy) -> tuple[Selectors, Selectors]:
+        """The selectors to ask for: with the packet that wants them first, or those of its two addresses alone."""
+        asked = self.sa.packets.get(self.name) if self.old is None else None
+        if self.old is not None and policy.single_pair:
+            return self.old.local_ts, self.old.remote_ts
+        local, remote = with_packet(asked, policy.local, policy.remote)
+        if asked is not None and (policy.single_pair or "single" in self.options):
+            return _between(local, asked[0]), _between(remote, asked[1])
+        return local, remote
 
     def process(self, message: Incoming) -> Running:
         if message.response:
@@ -104,12 +117,9 @@ class ChildTask:
 
     def _complete(self, message: Incoming) -> Running:
         refusal = first_error(message)
+        if refusal is not None and self._again(refusal):
+            return
         if refusal is not None:
-            method = wanted_method(refusal, self.offered, self.kex.method)
-            if method and "ke" not in self.options and (self.old is None or rekey_child.may_retry(self.sa, self.old)):
-                self.sa.release(self.spi_in)
-                self.sa.queue.appendleft((self.exchange, {**self.options, "ke": method}))
-                return
             raise _by_peer(refusal, self._policy())
         answer = one(message, SaPayload)
         choice = check_esp_answer(self.offered, answer.proposals, self.sa.services.algorithms)
@@ -117,17 +127,46 @@ class ChildTask:
         if not self.first:
             self.nr = one(message, NoncePayload).data
             yield from self.kex.finish(choice.ke, message)
-        local = _selectors(one(message, TsPayload, initiator=True))
-        remote = _selectors(one(message, TsPayload, initiator=False))
-        policy = self._policy()
+        policy, terms = self._policy(), heard(message)
+        check_answer(policy, terms)
+        local, remote, translated = self._agreed_selectors(message, terms)
         local = virtual.own_part(self.sa, self.name, local, policy)
         if not local or not remote or not subset(local, policy.local) or not subset(remote, policy.remote):
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the peer answered selectors wider than we offered")
         lost = self.old is not None and rekey_child.lost(self.old, self.ni, self.nr)
         self.sa.packets.pop(self.name, None)
-        agreed = Agreed(policy, choice, self.spi_in, narrow(local, local), narrow(remote, remote), outbound=not lost)
+        local, remote = narrow(local, local), narrow(remote, remote)
+        agreed = Agreed(policy, choice, self.spi_in, local, remote, not lost, translated, terms.tfc_allowed)
         yield from install(self.sa, agreed, self._material(initiator=True))
         self._installed(lost=lost)
+        if terms.more and self.old is None:
+            why = f"the peer narrowed the selectors to {told(local)} and {told(remote)}; the rest needs other Child SAs"
+            self.sa.emit(ChildDiffers(self.sa.peer, self.name, NotifyType.ADDITIONAL_TS_POSSIBLE.name, why))
+
+    def _again(self, refusal: NotifyPayload) -> bool:
+        """True where another request follows at once: with the key exchange, or the one pair, that the peer wants."""
+        sa, again = self.sa, dict(self.options)
+        method = wanted_method(refusal, self.offered, self.kex.method)
+        if method and "ke" not in again and (self.old is None or rekey_child.may_retry(sa, self.old)):
+            again["ke"] = method
+        elif refusal.type == NotifyType.SINGLE_PAIR_REQUIRED and "single" not in again and self.name in sa.packets:
+            again["single"] = True
+        else:
+            return False
+        sa.release(self.spi_in)
+        number = ExchangeType.CREATE_CHILD_SA if "single" in again else self.exchange
+        sa.queue.appendleft((number, again))
+        return True
+
+    def _agreed_selectors(
+        self, message: Incoming, terms: Terms
+    ) -> tuple[Selectors, Selectors, tuple[bytes, bytes] | None]:
+        """Our side's, the peer's, and what a NAT changed about them in transport mode."""
+        local = _selectors(one(message, TsPayload, initiator=True))
+        remote = _selectors(one(message, TsPayload, initiator=False))
+        if not terms.transport:
+            return local, remote, None
+        return *transport.as_seen(self.sa, local, remote), transport.translated(self.sa, local, remote)
 
     def _installed(self, *, lost: bool) -> None:
         child = newest(self.sa)
@@ -171,13 +210,16 @@ class ChildTask:
             self.ni, self.nr = one(message, NoncePayload).data, self.sa.random(NONCE_LEN)
         tsi = _selectors(one(message, TsPayload, initiator=True))
         tsr = _selectors(one(message, TsPayload, initiator=False))
-        policy, choice = self._match(offered, tsi, tsr)
+        terms = heard(message)
+        granted = match(self.sa, self.old, Asked(offered.proposals, tsr, tsi, terms, self.first))
+        policy, choice, local, remote = granted.policy, granted.choice, granted.local, granted.remote
+        self._tell(choice, len(offered.proposals))
         self.name = policy.name
         if not self.first:
             yield from self.kex.accept(choice.ke, message)
         self.spi_in = yield from self._reserve()
-        local, remote = narrow(tsr, policy.local), narrow(tsi, policy.remote)
-        agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound=self.old is None)
+        translated = transport.translated(self.sa, tsr, tsi) if policy.mode == "transport" else None
+        agreed = Agreed(policy, choice, self.spi_in, local, remote, self.old is None, translated, terms.tfc_allowed)
         yield from install(self.sa, agreed, self._material(initiator=False))
         child = newest(self.sa)
         if self.old is None:
@@ -185,7 +227,9 @@ class ChildTask:
             twins.child(self.sa, child)
         else:
             rekey_child.replaced_by_peer(self.old, child, min(self.ni, self.nr))
-        self.answer = [SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),))]
+        self.answer = [*said(policy.mode), SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),))]
+        if granted.more:
+            self.answer.append(NotifyPayload(NotifyType.ADDITIONAL_TS_POSSIBLE))
         if self.nr:
             self.answer.append(NoncePayload(self.nr))
         self.answer += [*self.kex.payloads(), _ts(remote, initiator=True), _ts(local, initiator=False)]
@@ -203,31 +247,6 @@ class ChildTask:
         elif len(sa.children) >= sa.services.policy.children_per_sa:
             raise PeerFault(NotifyType.NO_ADDITIONAL_SAS, "this IKE SA has as many Child SAs as we allow")
 
-    def _match(
-        self, offered: SaPayload, tsi: tuple[Selector, ...], tsr: tuple[Selector, ...]
-    ) -> tuple[ChildPolicy, Choice[EspSuite]]:
-        """The child whose selectors take all that was asked for, else the first that takes a part (section 2.9)."""
-        virtual.expect(self.sa, first=self.first)
-        policies = virtual.children(self.sa)
-        if self.old is not None:
-            policies = tuple(child for child in policies if child.name == self.old.name)
-        fitting = [child for child in policies if narrow(tsi, child.remote) and narrow(tsr, child.local)]
-        if not fitting:
-            raise virtual.missing(self.sa) or PeerFault(NotifyType.TS_UNACCEPTABLE, _no_selectors(self.sa, tsi, tsr))
-        if self.old is not None:
-            rekey_child.check_selectors(self.old, narrow(tsr, fitting[0].local), narrow(tsi, fitting[0].remote))
-        fitting.sort(key=lambda child: not _takes(child, tsi[:1], tsr[:1]))  # the packet that asked
-        fitting.sort(key=lambda child: not _takes(child, tsi, tsr))
-        refusal: Refusal | None = None
-        for child in fitting:
-            choice = choose_esp(offered.proposals, child.esp, self.sa.services.algorithms, initial=self.first)
-            if not isinstance(choice, Refusal):
-                self._tell(choice, len(offered.proposals))
-                return child, choice
-            refusal = refusal or choice
-        assert refusal is not None
-        raise PeerFault(NotifyType.NO_PROPOSAL_CHOSEN, refusal.reason)
-
     # Both.
 
     def _reserve(self) -> Generator[Work, Any, int]:
@@ -242,7 +261,7 @@ class ChildTask:
         found = next((child for child in virtual.children(self.sa) if child.name == self.name), None)
         if found is None:
             raise FynxError(f"the child {self.name} is no longer configured")
-        return found
+        return transport.placed(self.sa, found)
 
     def _material(self, *, initiator: bool) -> Material:
         init = self.sa.init
@@ -250,8 +269,9 @@ class ChildTask:
         return Material(ni, nr, self.kex.shared, initiator)
 
 
-def _takes(child: ChildPolicy, tsi: tuple[Selector, ...], tsr: tuple[Selector, ...]) -> bool:
-    return subset(tsi, child.remote) and subset(tsr, child.local)
+def _between(selectors: Selectors, packet: Selector) -> Selectors:
+    """All that they say of the packet's address."""
+    return narrow(selectors, (Selector(packet.start, packet.end),))
 
 
 def _ts(selectors: tuple[Selector, ...], *, initiator: bool) -> TsPayload:
@@ -262,15 +282,6 @@ def _selectors(payload: TsPayload) -> tuple[Selector, ...]:
     return tuple(one for one in map(from_wire, payload.selectors) if one is not None)
 
 
-def _no_selectors(sa: IkeSa, tsi: tuple[Selector, ...], tsr: tuple[Selector, ...]) -> str:
-    asked = f"{' '.join(map(show, tsi)) or 'nothing'} to {' '.join(map(show, tsr)) or 'nothing'}"
-    ours = "; ".join(
-        f"{child.name}: {' '.join(map(show, child.remote))} to {' '.join(map(show, child.local))}"
-        for child in virtual.children(sa)
-    )
-    return f"the peer asks for {asked}; we allow {ours or 'no child'}"
-
-
 def _by_peer(error: NotifyPayload, policy: ChildPolicy) -> PeerFault:
     name = name_of(NotifyType, error.type)
     offered = f"{' '.join(map(show, policy.local))} to {' '.join(map(show, policy.remote))}"
@@ -279,6 +290,7 @@ def _by_peer(error: NotifyPayload, policy: ChildPolicy) -> PeerFault:
         NotifyType.NO_PROPOSAL_CHOSEN: "the peer accepts none of the ESP proposals that we offer",
         NotifyType.INTERNAL_ADDRESS_FAILURE: "the peer has no address for us",
         NotifyType.FAILED_CP_REQUIRED: "the peer wants us to ask for an address",
+        NotifyType.SINGLE_PAIR_REQUIRED: "the peer makes a Child SA for each pair of addresses; we named none",
     }
     return PeerFault(error.type, words.get(error.type, f"the peer refused the child: {name}"), error.data)
 
@@ -286,6 +298,8 @@ def _by_peer(error: NotifyPayload, policy: ChildPolicy) -> PeerFault:
 _REMEDIES: dict[int, str] = {
     NotifyType.TS_UNACCEPTABLE: "compare `local:` and `remote:` of the child with the peer's selectors",
     NotifyType.NO_PROPOSAL_CHOSEN: "compare `esp:` of the child with the peer's proposals",
+    NotifyType.USE_TRANSPORT_MODE: "write the same `mode:` at both ends",
+    NotifyType.SINGLE_PAIR_REQUIRED: "write `start: trap`: a packet says which pair; or one address on each side",
     NotifyType.INTERNAL_ADDRESS_FAILURE: "make the gateway's pool larger",
     NotifyType.FAILED_CP_REQUIRED: "write `request: [ipv4]` at the client and `local: [dynamic]` in its child",
 }

@@ -50,6 +50,8 @@ class Agreed:
     local: tuple[Selector, ...]
     remote: tuple[Selector, ...]
     outbound: bool = True
+    translated: tuple[bytes, bytes] | None = None
+    tfc_allowed: bool = True
 
 
 def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
@@ -71,11 +73,13 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         keys_out=outward,
         path=esp_path(sa.path),
         encap=True,
-        mode="tunnel",
+        mode=policy.mode,
         local_ts=agreed.local,
         remote_ts=agreed.remote,
         window=policy.window,
         outbound=agreed.outbound,
+        translated=agreed.translated,
+        tfc_allowed=agreed.tfc_allowed,
         virtual=virtual.own_addresses(sa, agreed.local),
     )
     yield InstallChild(spec)

@@ -100,9 +100,13 @@ def named(sa: IkeSa, rekey: NotifyPayload) -> ChildSa:
     return child
 
 
-def check_selectors(old: ChildSa, local: tuple[Selector, ...], remote: tuple[Selector, ...]) -> None:
+def check_selectors(
+    before: tuple[tuple[Selector, ...], tuple[Selector, ...]],
+    local: tuple[Selector, ...],
+    remote: tuple[Selector, ...],
+) -> None:
     """A replacement carries at least what the old one carries (section 2.9.2)."""
-    if not subset(old.local_ts, local) or not subset(old.remote_ts, remote):
+    if not subset(before[0], local) or not subset(before[1], remote):
         raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the selectors would be narrower than those in use")
 
 

@@ -1,0 +1,135 @@
+"""Transport mode between two hosts, each Fynx with a TUN device: what they say to each other, nothing of it in clear.
+
+libipsec, our other peer, has no transport mode: both ends are Fynx, and tshark with our key file reads the wire.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.netns.test_tcp import transfer
+from tests.netns.world import OUTER, OUTER6, Gateway, Place, World, until
+
+CLEAR = "!esp && !udp && !arp && !icmpv6.nd.ns.target_address && !icmpv6.nd.na.target_address"
+OUTER_OF = {"IPv4": OUTER, "IPv6": OUTER6}
+PORT = 7788
+UDP_SERVER = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_DGRAM) as server:
+    server.bind((sys.argv[1], 7788))
+    print("ready", flush=True)
+    while True:
+        data, peer = server.recvfrom(65535)
+        server.sendto(data, peer)
+"""
+UDP_CLIENT = """
+import hashlib, os, socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_DGRAM) as out:
+    out.settimeout(2)
+    out.connect((sys.argv[1], 7788))
+    for size in (0, 1, 2, 15, 16, 17, 700, 1200, 1300):
+        data = os.urandom(size)
+        for attempt in range(5):
+            out.send(data)
+            try:
+                back = out.recv(65535)
+            except TimeoutError:
+                continue
+            if back == data:
+                break
+        else:
+            sys.exit(f"{size} octets did not come back")
+print("whole", end="")
+"""
+
+
+def host_to_host(world: World, addresses: dict[str, str]) -> None:
+    for side, gateway in world.gateways.items():
+        gateway.peer["remote"]["address"] = addresses[gateway.other]
+        gateway.child.update(local=[addresses[side]], remote=[addresses[gateway.other]], mode="transport")
+        gateway.site["plugins"] = ["default", "+keylog"]
+        gateway.site["host"]["keylog"] = str(gateway.folder / f"{side}.keys")
+
+
+@contextmanager
+def captured(place: Place, link: str, file: Path) -> Iterator[None]:
+    """What passes on the link, as pcap."""
+    line = ["ip", "netns", "exec", place.name, "tshark", "-n", "-i", link, "-w", str(file), "-F", "pcap", "-q"]
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: file.exists() and file.stat().st_size >= 24, "the capture has begun")
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def protocols(file: Path, keys: Path) -> set[int]:
+    """Next headers of all ESP packets whose tag holds."""
+    return {int(row[0], 16) for row in opened(file, keys, "esp.protocol", wanted="esp.icv_good == 1")}
+
+
+def opened(file: Path, keys: Path, *names: str, wanted: str) -> list[tuple[str, ...]]:
+    """Fields of the packets that match a display filter, opened with our key file."""
+    tables = [line for line in keys.read_text().splitlines() if line.startswith("uat:")]
+    preferences = ("esp.enable_encryption_decode:TRUE", "esp.enable_authentication_check:TRUE", *tables)
+    options = [item for one in preferences for item in ("-o", one)]
+    columns = [item for name in names for item in ("-e", name)]
+    line = ["tshark", "-n", "-r", str(file), *options, "-Y", wanted, "-T", "fields", *columns]
+    environment = {**os.environ, "WIRESHARK_CONFIG_DIR": str(file.parent)}
+    done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60, env=environment)
+    return [tuple(row.split("\t")) for row in done.stdout.splitlines()]
+
+
+def echoes(here: Gateway, there: Gateway, address: str) -> str:
+    """Datagrams of many sizes there and back."""
+    line = ["ip", "netns", "exec", there.place.name, "python3", "-c", UDP_SERVER, address]
+    server = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        return here.place.inside("python3", "-c", UDP_CLIENT, address)
+    finally:
+        server.kill()
+        server.communicate()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(8 << 20))
+    return path
+
+
+@pytest.mark.parametrize("version", ["IPv4", "IPv6"])
+def test_two_hosts_ping_and_carry_tcp_and_udp_whole(
+    world: World, left: Gateway, right: Gateway, file: Path, version: str
+) -> None:
+    addresses = OUTER_OF[version]
+    host_to_host(world, addresses)
+    world.start()
+    left.up()
+    pcap = file.with_name("outside.pcap")
+    with captured(world.world, "eth0", pcap):
+        assert world.left.ping(addresses["right"], count=3)
+        assert world.right.ping(addresses["left"], count=3)
+        assert echoes(left, right, addresses["right"]) == "whole"
+        small = file.with_name("small")
+        small.write_bytes(os.urandom(1000))
+        assert transfer(world.left, world.right, addresses["right"], small)
+        wanted = {1 if version == "IPv4" else 58, 6, 17}
+        until(lambda: protocols(pcap, left.folder / "left.keys") == wanted, "the capture shows all three protocols")
+    assert transfer(world.left, world.right, addresses["right"], file)
+    assert transfer(world.right, world.left, addresses["left"], file)
+    assert [child["mode"] for peer in left.status()["peers"] for child in peer["children"]] == ["transport"]
+    assert not opened(pcap, left.folder / "left.keys", "frame.protocols", wanted=CLEAR), "in clear"
+    counters = right.status()["plane"]["counters"]
+    assert counters["drop_transport"] == counters["drop_next_header"] == counters["drop_integrity"] == 0
