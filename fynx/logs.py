@@ -99,6 +99,7 @@ log_child_rekey_complete = LogEvent(
 )
 log_child_sa_deleted = LogEvent("child_sa_deleted", "child", INFO, ("peer", "child", "child_spi", "reason"))
 log_child_refused = LogEvent("child_refused", "child", WARNING, ("peer", "child", "notify", "reason", "remedy"))
+log_child_differs = LogEvent("child_differs", "child", WARNING, ("peer", "child", "notify", "reason"))
 log_sequence_exhausted = LogEvent("sequence_exhausted", "esp", WARNING, ("peer", "child", "spi_out"))
 log_dpd_check = LogEvent("dpd_check", "dpd", DEBUG, ("peer", "alive", "attempts"), WARNING)
 log_crash_detected = LogEvent("crash_detected", "dpd", WARNING, ("peer", *SPIS))

@@ -125,6 +125,7 @@ _KINDS: Mapping[type[events.Event], tuple[LogEvent, Callable[[Any], dict[str, ob
         _fields("peer", "old_spi_i", "old_spi_r", "by_us", new_spi_i="spi_i", new_spi_r="spi_r"),
     ),
     events.ChildRefused: (logs.log_child_refused, _fields("peer", "child", "notify", "reason", "remedy")),
+    events.ChildDiffers: (logs.log_child_differs, _fields("peer", "child", "notify", "reason")),
     events.ProposalChosen: (
         logs.log_proposal_negotiation,
         _fields("peer", "suite", proposals_offered="offered", chosen_id="number"),
