@@ -28,7 +28,7 @@ class Fault(FynxError):
             cls.code = cls.number
 
     def with_context(self, text: str) -> Self:
-        """The same error with ``text: `` before its reason; nests outermost first."""
+        """The same error with ``text`` and a colon before its reason; nests outermost first."""
         made = copy.copy(self)
         made.reason = f"{text}: {self.reason}"
         made.args = (made.reason,)

@@ -29,8 +29,14 @@ TOGETHER = {"client.py", "server.py"}
 
 def started(name: str, *arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
-    command = [sys.executable, str(EXAMPLES / name), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    program = [name] if name.startswith("-") else [str(EXAMPLES / name)]
+    command = [sys.executable, *program, *arguments]
+    # Whoever starts this run in the background ignores SIGINT, and so would the program: it must be as at a terminal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_every_example_is_tested() -> None:
@@ -64,16 +70,39 @@ def test_client_and_server_as_two_programs() -> None:
         assert server.returncode == 0
 
 
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
+SIGNATURES = {"docs/hooks.md"}
+"""Pages whose blocks are signatures without a body."""
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+}
+BLOCKS = {
+    f"{name}#{number}": block
+    for name, path in PAGES.items()
+    if name not in SIGNATURES
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE), 1)
+}
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_each_block_of_the_page_of_the_library_runs(number: int, tmp_path: Path) -> None:
-    path = tmp_path / "block.py"
-    path.write_text(BLOCKS[number])
+@pytest.mark.parametrize("name", BLOCKS)
+def test_each_block_of_the_pages_runs_as_a_program(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "test_block.py"
+    path.write_text(BLOCKS[name])
     with started(str(path)) as program:
         said, _ = program.communicate(timeout=60)
     assert program.returncode == 0, said
+    if "\ndef test_" in BLOCKS[name]:
+        with started("-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)) as program:
+            said, _ = program.communicate(timeout=60)
+        assert program.returncode == 0, said
+
+
+def test_the_first_program_says_what_its_page_promises(tmp_path: Path) -> None:
+    path = tmp_path / "first.py"
+    path.write_text(BLOCKS["docs/first-program.md#1"])
+    with started(str(path)) as program:
+        said, _ = program.communicate(timeout=60)
+    expected = ["the server sees alice@example.net", "the client hears hello to you", "1 packet sealed by the client"]
+    assert said.splitlines() == expected
 
 
 def test_every_fault_stands_in_the_page_of_errors() -> None:
