@@ -180,6 +180,7 @@ int fynx_child_install(struct fynx_plane *plane, const struct fynx_child_spec *s
   }
   fynx_reclaim(plane, false);
   pthread_mutex_unlock(&plane->control);
+  if (rc == 0) fynx_early_settle(plane, spec->spi_in);
   return rc;
 }
 

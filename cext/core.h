@@ -246,8 +246,9 @@ struct fynx_plane {
   uint32_t n_rx;
   struct fynx_socket sockets[FYNX_SOCKETS_MAX];
   uint32_t n_sockets;
-  uint8_t *spi_state;
-  uint32_t *spi_value; /* of reserved ones */
+  _Atomic uint8_t *spi_state;  /* written under `control`; a worker looks at them for packets of no SA */
+  _Atomic uint32_t *spi_value; /* of reserved ones */
+  struct fynx_early *early;
   struct fynx_child *children;
   struct fynx_policies *policies;
   struct fynx_rule *rules; /* in order of lookup */
@@ -287,6 +288,12 @@ void fynx_sa_unlock(struct fynx_sa_in *sa);
 int fynx_sad_claim(struct fynx_plane *plane, uint32_t spi);
 void fynx_sad_publish(struct fynx_plane *plane, struct fynx_sa_in *sa);
 void fynx_sad_withdraw(struct fynx_plane *plane, uint32_t spi);
+
+/* early.c */
+int fynx_early_new(struct fynx_plane *plane);
+void fynx_early_free(struct fynx_plane *plane);
+struct fynx_sa_in *fynx_early_hold(struct fynx_worker *w, struct fynx_slot *slot, uint32_t spi);
+void fynx_early_settle(struct fynx_plane *plane, uint32_t spi);
 
 /* spd.c */
 const struct fynx_rule *fynx_spd_find(const struct fynx_spd *spd, const struct fynx_flow *flow);

@@ -12,6 +12,8 @@ static void find_sa(struct fynx_worker *w, struct fynx_slot *slot) {
   }
   uint32_t spi = fynx_be32(slot->data);
   struct fynx_sa_in *sa = spi < 256 ? NULL : fynx_sad_find(w->plane, spi);
+  if (!sa) sa = fynx_early_hold(w, slot, spi);
+  if (slot->verdict == FYNX_HELD) return;
   if (!sa) {
     fynx_drop(w, slot, FYNX_DROP_UNKNOWN_SPI);
     if (spi >= 256) fynx_upcall_spi(w, &slot->path, spi);

@@ -59,6 +59,7 @@
   X(TUN_READS, "tun_reads")       \
   X(TUN_WRITES, "tun_writes")     \
   X(KEEPALIVES, "keepalives")     \
+  X(EARLY, "early")               /* ESP that came before its SA, and waited */ \
   X(IKE_MESSAGES, "ike_messages") \
   X(ACQUIRES, "acquires")         \
   X(PATHS_SEEN, "paths_seen")     \
@@ -66,7 +67,7 @@
   X(TUN_ERRORS, "tun_errors")
 
 #define FYNX_X_ENUM(id, text) FYNX_DROP_##id,
-enum fynx_verdict { FYNX_DROPS(FYNX_X_ENUM) FYNX_DROP_COUNT, FYNX_PASS = 0xff };
+enum fynx_verdict { FYNX_DROPS(FYNX_X_ENUM) FYNX_DROP_COUNT, FYNX_HELD = 0xfe, FYNX_PASS = 0xff };
 #undef FYNX_X_ENUM
 
 #define FYNX_X_ONE(id, text) +1

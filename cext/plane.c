@@ -71,7 +71,7 @@ static int plane_fill(struct fynx_plane *plane, uint32_t capacity, int inproc) {
   plane->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   plane->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   plane->inner_fd = inproc ? eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) : -1;
-  if (!plane->table || !plane->spi_state || !plane->spi_value) return FYNX_E_MEMORY;
+  if (!plane->table || !plane->spi_state || !plane->spi_value || fynx_early_new(plane)) return FYNX_E_MEMORY;
   if (plane->event_fd < 0 || plane->stop_fd < 0 || (inproc && plane->inner_fd < 0)) return FYNX_E_SYSTEM;
   if (!fynx_worker_new(plane, true) || !fynx_worker_new(plane, false)) return FYNX_E_MEMORY;
   return fynx_rules_publish(plane);
@@ -113,8 +113,9 @@ void fynx_plane_free(struct fynx_plane *plane) {
   free(plane->own);
   free(plane->rules);
   free((void *)plane->table);
-  free(plane->spi_state);
-  free(plane->spi_value);
+  free((void *)plane->spi_state);
+  free((void *)plane->spi_value);
+  fynx_early_free(plane);
   free(plane);
 }
 

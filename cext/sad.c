@@ -45,6 +45,7 @@ void fynx_spi_release(struct fynx_plane *plane, uint32_t spi) {
   if (plane->spi_state[index] == FYNX_SPI_RESERVED && plane->spi_value[index] == spi)
     plane->spi_state[index] = FYNX_SPI_FREE;
   pthread_mutex_unlock(&plane->control);
+  fynx_early_settle(plane, spi);
 }
 
 /* A reserved SPI, or one that somebody else chose and whose place is free. */

@@ -38,6 +38,8 @@ class ChildSa:
     """We asked for it."""
     refused: int = 0
     """Rekeys that the peer put off, one after the other."""
+    held: bool = False
+    """Receives only, see ``standby``."""
     used_at: float = 0.0
     """When it was last seen to carry a packet, in either direction."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fynx.events import SequenceExhausted
-from fynx.ike import recovery
+from fynx.ike import recovery, standby
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import Remove
 from fynx.ike.policy import Lifetime
@@ -92,6 +92,7 @@ def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
             continue
         child_gone.advance(ChildEvent.GONE)
         endpoint.handles.pop(child_gone.handle, None)
+        standby.settle(sa)
         retire(endpoint, child_gone.handle, confirmed=False, linger=False)
         if sa.child_of(child_gone.name) is None:
             sa.start(ExchangeType.CREATE_CHILD_SA, child=child_gone.name)

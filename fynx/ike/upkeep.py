@@ -13,7 +13,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import crash, hints, lifetimes, reauth, reconfigure, recovery, twins, virtual
+from fynx.ike import crash, hints, lifetimes, reauth, reconfigure, recovery, standby, twins, virtual
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move
 from fynx.ike.fitting import probe, send
@@ -248,6 +248,8 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
         case Timer.REAUTH:
             reauth.start(endpoint, sa)
         case Timer.SUPERSEDED:
+            for sibling in endpoint.siblings(sa):
+                standby.use(sibling)
             sa.queue.clear()
             sa.start(ExchangeType.INFORMATIONAL, delete=reauth.UNIQUE)
             endpoint.pump(sa)
@@ -318,6 +320,8 @@ def hint(endpoint: Endpoint, sa: IkeSa, header: Header, data: bytes) -> bool:
 def verified(endpoint: Endpoint, sa: IkeSa, path: Path, new: bool) -> None:
     """A message of this SA verified: the peer lives, and is where it came from (``new``: not an old one repeated)."""
     sa.heard_at = endpoint.now
+    if new:
+        standby.use(sa)
     if not new or path == sa.path:
         return
     if sa.established and not _may_move(sa):

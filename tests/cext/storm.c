@@ -76,9 +76,9 @@ static void *changer(void *argument) {
     struct fynx_child *a, *b;
     uint32_t spi = fynx_spi_reserve(s->far), mine = fynx_spi_reserve(s->near);
     struct fynx_path path = world_path(1, s->far_port);
-    CHECK(world_install(s->far, handle, spi, mine, 64, &b) == 0);
     CHECK(world_install(s->near, handle, mine, spi, 64, &a) == 0);
     CHECK(fynx_child_move(s->near, a, &path) == 0);
+    CHECK(world_install(s->far, handle, spi, mine, 64, &b) == 0); /* what came meanwhile has waited */
     CHECK(fynx_plane_policies(s->near, &policy, handle & 1) == 0);
     nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
     CHECK(fynx_child_move(s->near, s->fixed, &path) == 0);

@@ -9,7 +9,7 @@ from typing import Any
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildDiffers, ChildRefused, ProposalChosen
-from fynx.ike import transport, twins, virtual
+from fynx.ike import standby, transport, twins, virtual
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, check_esp_answer, offer_esp
@@ -219,9 +219,12 @@ class ChildTask:
             yield from self.kex.accept(choice.ke, message)
         self.spi_in = yield from self._reserve()
         translated = transport.translated(self.sa, tsr, tsi) if policy.mode == "transport" else None
-        agreed = Agreed(policy, choice, self.spi_in, local, remote, self.old is None, translated, terms.tfc_allowed)
+        held = self.old is None and standby.covered(self.sa, policy.name, (local, remote))
+        outbound = self.old is None and not held
+        agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound, translated, terms.tfc_allowed)
         yield from install(self.sa, agreed, self._material(initiator=False))
         child = newest(self.sa)
+        child.held = held
         if self.old is None:
             announce(self.sa, child)
             twins.child(self.sa, child)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fynx.events import ChildDown, NotifyReceived, PeerAlive
+from fynx.ike import standby
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import every
 from fynx.ike.hints import invalid_spi
@@ -60,7 +61,7 @@ class DeleteTask:
         if "delete" in self.options:
             self.sa.closing = str(self.options["delete"])
         elif self.child is not None:
-            replaced = carried_on(self.sa, self.child) or self.replaced
+            replaced = carried_on(self.sa, self.child) or self.replaced or self._another(self.child)
             idle = "idle" if "idle" in self.options else ""
             reason = "it carried nothing for long" if idle else "deleted by us"
             remove_child(self.sa, self.child, reason, confirmed=True, linger=replaced, cause=idle)
@@ -137,6 +138,7 @@ def remove_child(
     if sa.children.pop(child.handle, None) is None:
         return
     child.advance(ChildEvent.GONE)
+    standby.settle(sa)
     sa.services.retire(child.handle, confirmed=confirmed, linger=linger)
     if child.announced:
         why = cause or sa.cause
