@@ -184,15 +184,15 @@ int fynx_child_install(struct fynx_plane *plane, const struct fynx_child_spec *s
   return rc;
 }
 
+/* It sends from now on, before others with the same selectors; also where it sent already. */
 int fynx_child_activate(struct fynx_plane *plane, struct fynx_child *child) {
   pthread_mutex_lock(&plane->control);
-  int rc = 0;
-  if (!child->active) {
-    child->active = true;
-    child->serial = ++plane->serial;
-    rc = fynx_rules_add(plane, child);
-    fynx_reclaim(plane, false);
-  }
+  bool anew = child->active;
+  child->active = true;
+  child->serial = ++plane->serial;
+  int rc = anew ? fynx_rules_reset(plane) : fynx_rules_add(plane, child);
+  if (rc && anew) fynx_rules_restore(plane);
+  fynx_reclaim(plane, false);
   pthread_mutex_unlock(&plane->control);
   return rc;
 }

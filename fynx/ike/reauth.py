@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fynx.ike import standby, twins
 from fynx.ike.conversation import INIT
 from fynx.ike.sa import IkeSa
 from fynx.ike.tasks.auth_lifetime import NOTE
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 UNIQUE = "replaced by a newer SA of the same identity"
 SUPERSEDE_S = 2.0
 """How long a peer that authenticates again has to delete its old SA, once the new one carries the traffic."""
+PATIENCE_S = 15.0
+"""The same, as long as the peer has not shown that it has the new one: its request or our answer may be lost twice."""
 RETRY_S = 30.0
 SHARE = 0.9
 """Of the peer's limit: the new SA stands before the old authentication ends."""
@@ -38,6 +41,8 @@ def start(endpoint: Endpoint, sa: IkeSa) -> None:
     """A new IKE SA beside the old one, with the children that the old one carries."""
     if not sa.established or sa.successor is not None:
         return
+    if endpoint.timers.deadline((Timer.SUPERSEDED, sa.serial)) is not None:
+        return  # the peer was first
     if any(_current(one.replaces) is sa for one in endpoint.sas.values() if one.replaces is not None):
         return
     names = tuple(dict.fromkeys(child.name for child in sa.children.values() if child.current))
@@ -48,12 +53,28 @@ def start(endpoint: Endpoint, sa: IkeSa) -> None:
         return
     new = endpoint.new_initiator(sa.policy, sa.path, names)
     new.replaces = sa
+    new.notes[twins.AGAIN] = True
     new.start(INIT)
     endpoint.pump(new)
 
 
 def supersede(endpoint: Endpoint, sa: IkeSa) -> None:
     endpoint.timers.set((Timer.SUPERSEDED, sa.serial), endpoint.now + SUPERSEDE_S)
+
+
+def superseded(endpoint: Endpoint, sa: IkeSa) -> None:
+    """The peer did not delete it. Perhaps our answer was lost, and it does not have the new one yet."""
+    siblings = [one for one in endpoint.siblings(sa) if one.established and one.successor is None]
+    if not siblings:
+        return  # what it was to give way to has gone
+    if any(standby.waits(one) and endpoint.now - one.started_at < PATIENCE_S for one in siblings):
+        supersede(endpoint, sa)
+        return
+    for sibling in siblings:
+        standby.use(sibling)
+    sa.queue.clear()
+    sa.start(ExchangeType.INFORMATIONAL, delete=UNIQUE)
+    endpoint.pump(sa)
 
 
 def inherit(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:

@@ -33,6 +33,10 @@ def use(sa: IkeSa) -> None:
         _send(sa, child)
 
 
+def waits(sa: IkeSa) -> bool:
+    return any(child.held for child in sa.children.values())
+
+
 def heard(sa: IkeSa, handle: int) -> None:
     """The peer uses this child."""
     if handle in sa.children:
@@ -45,6 +49,15 @@ def settle(sa: IkeSa) -> None:
         for child in sibling.children.values():
             if child.held and not covered(sibling, child.name, (child.local_ts, child.remote_ts)):
                 _send(sibling, child)
+
+
+def outlived(sa: IkeSa, child: ChildSa) -> bool:
+    """Another IKE SA carries what ``child``, which goes, has carried. One that was made before it sends again."""
+    found = [other for one in sa.services.siblings(sa) if (other := one.child_of(child.name)) is not None]
+    for other in found:
+        if not other.held and other.handle < child.handle:
+            sa.services.effect(Activate(other.handle))
+    return bool(found)
 
 
 def _send(sa: IkeSa, child: ChildSa) -> None:

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 10.0
 """After this we delete a redundant IKE SA that its maker, of another rule, keeps."""
-NOTE = "initial_contact"
+NOTE, AGAIN = "initial_contact", "core/again"
+"""The peer's first contact; one that authenticates anew."""
 REDUNDANT = "both ends made an IKE SA at once"
 
 
 def crossed(sa: IkeSa, sibling: IkeSa) -> bool:
-    """``sa``, of the peer, came with INITIAL_CONTACT: it may not have known ``sibling``, ours, which was under way."""
-    since = sibling.established_at if NOTE in sa.notes else None
+    """``sa``, of the peer, is a first contact, or ``sibling``, ours, authenticates again; it was under way when the
+    peer began, and so the peer may not have known it."""
+    since = sibling.established_at if NOTE in sa.notes or AGAIN in sibling.notes else None
     replace = sa.policy.unique == "replace"
     return replace and sibling.initiator and not sa.initiator and since is not None and since >= sa.started_at
 
@@ -52,7 +54,9 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         ours, theirs = (sa, other) if sa.initiator else (other, sa)
         if not (ours.initiator and ours.established and not theirs.initiator and theirs.established):
             continue
-        if ours.replaces is not None or other.successor is not None or (sa is theirs and not crossed(sa, other)):
+        if other.successor is not None or (sa is theirs and not crossed(sa, other)):
+            continue
+        if AGAIN in ours.notes and not _meanwhile(ours, theirs):
             continue
         if ours.spi_i > theirs.spi_i:
             endpoint.timers.set((Timer.SUPERSEDED, theirs.serial), endpoint.now + PATIENCE_S)
@@ -60,6 +64,14 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         _give_way(endpoint, ours, theirs)
         ours.start(ExchangeType.INFORMATIONAL, delete=REDUNDANT)
         endpoint.pump(ours)
+
+
+def _meanwhile(ours: IkeSa, theirs: IkeSa) -> bool:
+    """The peer authenticated again while we did: ``theirs`` is not what ours is to replace."""
+    old = ours.replaces
+    while old is not None and old is not theirs:
+        old = old.successor
+    return old is None and theirs.established_at is not None and theirs.established_at >= ours.started_at
 
 
 def _give_way(endpoint: Endpoint, sa: IkeSa, winner: IkeSa) -> None:

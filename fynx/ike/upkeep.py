@@ -109,7 +109,7 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     was_up = sa.established_at is not None
     for child in list(sa.children.values()):
         endpoint.handles.pop(child.handle, None)
-        linger = confirmed and any(other.child_of(child.name) for other in endpoint.siblings(sa))
+        linger = confirmed and standby.outlived(sa, child)
         remove_child(sa, child, reason, confirmed=confirmed, linger=linger)
     for spi in list(sa.reserved):
         sa.release(spi)
@@ -248,11 +248,7 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
         case Timer.REAUTH:
             reauth.start(endpoint, sa)
         case Timer.SUPERSEDED:
-            for sibling in endpoint.siblings(sa):
-                standby.use(sibling)
-            sa.queue.clear()
-            sa.start(ExchangeType.INFORMATIONAL, delete=reauth.UNIQUE)
-            endpoint.pump(sa)
+            reauth.superseded(endpoint, sa)
         case Timer.REPLACED:
             endpoint.drop(sa, "replaced; the peer did not delete it")
         case Timer.HINTED:

@@ -175,7 +175,8 @@ class Plane(Protocol):
         ...
 
     def activate(self, handle: int) -> None:
-        """Begin to send on a Child SA that was installed with ``outbound=False``."""
+        """Send on this Child SA from now on, before others with its selectors: one that was installed with
+        ``outbound=False``, or one whose successor goes again."""
         ...
 
     def move(self, handle: int, path: Path, encap: bool) -> None: ...

@@ -67,7 +67,9 @@ class MemoryPlane:
         self.history.append(child)
 
     def activate(self, handle: int) -> None:
-        self.children[handle].outbound = True
+        child = self.children.pop(handle)
+        child.outbound = True
+        self.children[handle] = child  # the last of those that send is the one that does
 
     def move(self, handle: int, path: Path, encap: bool) -> None:
         child = self.children[handle]

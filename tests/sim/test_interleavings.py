@@ -16,8 +16,13 @@ from fynx.sim.world import Sent
 from tests.sim.crossings import (
     CROSSINGS,
     OPERATIONS,
+    authenticate_again,
+    authenticate_anew,
     batch,
     calm,
+    delete_child,
+    delete_ike,
+    initiate,
     newest,
     rekey_child,
     rekey_ike,
@@ -30,6 +35,11 @@ from tests.unit.ike.algorithms import ALGORITHMS
 
 ROUNDS = 20
 """In one world, one after the other: a handshake costs more than what it is made for."""
+AGAIN = (
+    (authenticate_anew, authenticate_anew),
+    (authenticate_anew, authenticate_again),
+    *((authenticate_anew, other) for other in (rekey_child, rekey_ike, delete_child, delete_ike, initiate)),
+)
 BLOCK = 25
 """Worlds of one test."""
 
@@ -56,6 +66,44 @@ def test_a_search_of_that_length_meets_every_crossing_and_a_seed_always_the_same
     assert {operation for crossing in CROSSINGS for operation in crossing} == set(OPERATIONS)
     assert len(CROSSINGS) < ROUNDS * BLOCK
     assert batch(7, 3) == batch(7, 3) == []
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_both_ends_that_authenticate_again_at_once_end_with_one_ike_sa(block: int) -> None:
+    """Whatever else happens meanwhile. Each end makes a whole new IKE SA, and has to find out which one stays."""
+    found = [batch(f"again/{block}/{seed}", 12, crossings=AGAIN) for seed in range(10)]
+    assert found == [[]] * 10
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("block", range(200))
+def test_both_ends_that_authenticate_again_at_once_end_with_one_ike_sa_at_length(block: int) -> None:
+    found = [batch(f"again/long/{block}/{seed}", 20, crossings=AGAIN) for seed in range(20)]
+    assert found == [[]] * 20
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_packet_is_lost_when_either_end_authenticates_again(seed: int) -> None:
+    """Numbered packets each way, every 50 ms, while the path jitters and one or both make a new IKE SA."""
+    pair = two(f"again/{seed}")
+    stand(pair)
+    random = Random(seed)
+    pair.world.link = Link(latency_s=0.05, jitter_s=0.1)
+    number, got = 0, Tally(pair)
+    for _ in range(400):
+        if random.random() < 0.03:
+            node, peer = random.choice(((pair.alice, "bob"), (pair.bob, "alice")))
+            authenticate_anew(node, peer, "one")
+        for node in (pair.alice, pair.bob):
+            node.send_packet(newest(node, "one"), number.to_bytes(4, "big"))
+        number += 1
+        pair.world.run(0.05)
+        got.take()
+    pair.world.run(4.0)
+    got.take()
+    assert got.missing(number) == {}
+    calm(pair)
+    assert violations(pair) == []
 
 
 @pytest.mark.parametrize("seed", range(40))

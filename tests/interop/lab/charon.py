@@ -40,10 +40,16 @@ charon-systemd {{
             ike = 2
             enc = 1
             net = 1
+            esp = 2
         }}
     }}
 }}
 """
+DROPPED = (
+    "inbound ESP packet does not belong to an installed SA",
+    "no matching outbound IPsec policy for 1",
+    "could not find an outbound IPsec SA",
+)
 Tree = Mapping[str, object]
 NOTHING: Tree = MappingProxyType({})
 
@@ -124,6 +130,10 @@ class Charon:
         heard: list[str] = []
         yield heard
         heard.append(self.log()[before:])
+
+    def packets_dropped(self) -> int:
+        """Packets of which libipsec says that it dropped them for want of an SA."""
+        return sum(self.log().count(words) for words in DROPPED)
 
     # Configuration.
 

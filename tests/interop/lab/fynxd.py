@@ -138,6 +138,11 @@ class Fynx:
         assert found["schema"] == "fynx.status/1"
         return found
 
+    def packets_dropped(self) -> dict[str, int]:
+        """ESP and inner packets that the plane dropped, by name."""
+        counted = self.status()["plane"]["counters"].items()
+        return {name: number for name, number in counted if name.startswith("drop_") and number}
+
     def _peer(self, plan: Plan) -> dict[str, Any]:
         return next((peer for peer in self.status().get("peers", []) if peer["name"] == plan.name), {})
 
