@@ -207,6 +207,8 @@ class Peer:
     """Whether long IKE messages may go in fragments (RFC 7383)."""
     fragment_size: Annotated[int, Field(ge=256, le=65535)] = 1280
     """Octets of the largest IP datagram that carries a fragment; where such get lost, smaller ones are tried."""
+    ike_window: Annotated[int, Field(ge=1, le=8)] = 1
+    """IKE requests that may be under way at once, in each direction, where the peer allows it too."""
     reauth_s: Seconds | None = None
     """Authenticate again after so many seconds, make before break; as responder, ask the peer to (RFC 4478)."""
     pool: str = ""

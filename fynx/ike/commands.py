@@ -83,7 +83,7 @@ def _initiate_child(endpoint: Endpoint, command: InitiateChild) -> None:
 
 def _add_child(endpoint: Endpoint, sa: IkeSa, name: str, packet: Packet | None) -> None:
     asked = any(options.get("child") == name for _, options in sa.queue)
-    running = sa.exchange is not None and sa.exchange.options.get("child") == name
+    running = any(one.options.get("child") == name for one in sa.exchanges.values())
     if sa.child_of(name) is None and not asked and not running:
         if packet is not None:
             sa.packets[name] = packet

@@ -46,10 +46,10 @@ class Conversation:
     def open(self, sa: IkeSa, number: int, options: dict[str, object]) -> Running:
         """Builds the request of a new exchange and sends it."""
         exchange = self.catalogue.begin(sa, number, options)
-        sa.deleted_early.clear()
+        if not sa.exchanges:
+            sa.deleted_early.clear()
         request = yield from self._request(sa, exchange)
-        sa.exchange = exchange
-        sa.window.sent(number, request)
+        sa.exchanges[sa.window.sent(number, request)] = exchange
         send(sa, sa.path, request)
 
     def _request(self, sa: IkeSa, exchange: Exchange) -> Generator[Any, Any, Message]:
@@ -59,22 +59,21 @@ class Conversation:
             sa.advance(IkeEvent.SEND_AUTH)
         out = Outgoing(exchange.number, response=False)
         yield from run(sa, exchange, "build", lambda task: task.build(out))
-        request = encode(sa, sa.window.next_request, out, sa.path)
+        number = 0 if exchange.number == INIT else sa.window.next_request
+        request = encode(sa, number, out, sa.path)
         if exchange.number == INIT:
             (sa.init.request,) = request.datagrams
         return request
 
     def complete(self, sa: IkeSa, header: Header, data: bytes, path: Path) -> Running:
         """Reads the response to the request in flight. A refusal of what came in clear leaves the request waiting."""
-        assert sa.exchange is not None
         if header.exchange == INIT:
             yield from self._complete_init(sa, header, data)
             return
         opened = self.opened(sa, header, data)
         self._verified(sa, path, True)
-        exchange = sa.exchange
-        sa.window.completed()
-        sa.exchange = None
+        sa.window.completed(header.message_id)
+        exchange = sa.exchanges.pop(header.message_id)
         try:
             payloads = decode(opened.first, opened.chain)
             message = Incoming(header.exchange, header.message_id, True, payloads, protected=True)
@@ -85,8 +84,7 @@ class Conversation:
             self._response_fault(sa, header, PeerFault(NotifyType.INVALID_SYNTAX, refusal.why))
 
     def _complete_init(self, sa: IkeSa, header: Header, data: bytes) -> Running:
-        exchange = sa.exchange
-        assert exchange is not None
+        exchange = sa.exchanges[header.message_id]
         spi_before = sa.spi_r
         try:
             payloads = parse_payloads(header.next_payload, data[HEADER_LEN:])
@@ -107,13 +105,13 @@ class Conversation:
             raise Dropped(Drop.ZERO_SPI, "a responder has an SPI")
         sa.init.response = data
         sa.advance(IkeEvent.RECEIVE_INIT)
-        sa.window.completed()
-        sa.exchange = None
+        sa.window.completed(header.message_id)
+        del sa.exchanges[header.message_id]
 
     def _restart(self, sa: IkeSa, exchange: Exchange) -> Running:
         fresh = self.catalogue.begin(sa, INIT, exchange.options)
         request = yield from self._request(sa, fresh)
-        sa.exchange = fresh
+        sa.exchanges[0] = fresh
         sa.window.restarted(request)
         send(sa, sa.path, request)
 
@@ -173,14 +171,15 @@ class Conversation:
         not get large datagrams: then it gets smaller ones. Raises ``Dropped``.
         """
         window = sa.window
-        if not window.is_same_request(data):
+        if not window.is_same_request(header.message_id, data):
             self._unsealed(sa, header, data, again=True)
-        if path.remote != sa.path.remote and len(window.cached.datagrams) > 1:
+        last = window.cached(header.message_id)
+        if path.remote != sa.path.remote and len(last.response.datagrams) > 1:
             raise Dropped(Drop.FRAGMENT, "a long response does not go to an address that proved nothing")
-        window.asked_again += 1
-        if window.asked_again >= PATIENT_REPEATS:
-            window.cached = shrunk(sa, window.cached, path) or window.cached
-        send(sa, path, window.cached)
+        last.asked_again += 1
+        if last.asked_again >= PATIENT_REPEATS:
+            last.response = shrunk(sa, last.response, path) or last.response
+        send(sa, path, last.response)
 
     def opened(self, sa: IkeSa, header: Header, data: bytes) -> Whole:
         """A message that verifies, put together where it came in fragments. Raises ``Incomplete`` when fragments of it

@@ -13,7 +13,7 @@ from itertools import count
 
 from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused
-from fynx.ike import commands, lifetimes, reauth, replies, standby, succession, twins, upkeep
+from fynx.ike import commands, lifetimes, parallel, reauth, replies, standby, succession, twins, upkeep
 from fynx.ike.admission import Admission, Peers, first_header
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
@@ -214,10 +214,12 @@ class Endpoint:
 
     def pump(self, sa: IkeSa) -> None:
         """Starts the exchange that waits, when the window is free and the SA may carry it (section 2.3)."""
-        if sa.exchange is not None or sa.working or sa.deferred or not sa.queue or sa.serial not in self.sas:
+        if sa.working or sa.deferred or not sa.queue or sa.serial not in self.sas:
             return
         number, options = twins.first(sa)
         if not number or not (number in (INIT, AUTH) or sa.established or "closing" in options):
+            return
+        if not parallel.may_start(sa, number, options):
             return
         sa.queue.popleft()
         self._turns.start(sa, self.conversation.open(sa, number, dict(options)), partial(self._opened, sa))
@@ -311,7 +313,8 @@ class Endpoint:
 
     def _request(self, sa: IkeSa, header: Header, path: Path, data: bytes) -> None:
         arrival = sa.window.arrival(header.message_id)
-        if arrival is Arrival.REPEAT and sa.window.repeats(header.exchange):  # also the IKE_AUTH that established it
+        if arrival is Arrival.REPEAT and sa.window.repeats(header.message_id, header.exchange):
+            # also the IKE_AUTH that established it
             self.conversation.repeat(sa, header, data, path)
             self.count("retransmitted_responses")
             return
@@ -344,10 +347,7 @@ class Endpoint:
             self.refuse(path, error)
             upkeep.after_refusal(self, sa)
             return
-        if sa.exchange is None:
-            upkeep.disarm(self, sa)
-        else:
-            upkeep.arm(self, sa)
+        upkeep.arm(self, sa)
         upkeep.settle(self, sa)
 
     def _answered(self, sa: IkeSa, path: Path, error: FynxError | None) -> None:

@@ -15,8 +15,8 @@ from fynx.wire.payload import FragmentPayload
 MAX_FRAGMENTS = 64
 MAX_MESSAGE = 65536
 """Octets of one message's content (RFC 7383 section 5)."""
-MAX_SETS = 4
-"""Incomplete messages of one SA; its window needs fewer."""
+MAX_SETS = 16
+"""Incomplete messages of one SA: as many as the largest window takes, in both directions."""
 PATIENCE_S = 30.0
 """How long a request may stay as it is without another of its fragments."""
 RESPONSE_PATIENCE_S = 180.0

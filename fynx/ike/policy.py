@@ -116,6 +116,8 @@ class PeerPolicy:
     """Take and send messages in fragments (RFC 7383)."""
     fragment_size: int = 1280
     """Octets of the largest IP datagram that carries a fragment."""
+    window: int = 1
+    """Requests under way at once, ours and the peer's, where both sides allow it (RFC 7296 section 2.3)."""
     reauth_s: float = 0.0
     """Authenticate again after so many seconds; as responder, ask for it (RFC 4478). 0: never."""
     lifetime: Lifetime = IKE_LIFETIME

@@ -150,7 +150,8 @@ class IkeSa:
     state: IkeState = IkeState.IDLE
     init: InitState = field(default_factory=InitState)
     window: Window = field(default_factory=Window)
-    exchange: Exchange | None = None
+    exchanges: dict[int, Exchange] = field(default_factory=dict)
+    """Ours that wait for their response, by message id."""
     queue: deque[tuple[int, Mapping[str, object]]] = field(default_factory=deque)
     suite: IkeSuite | None = None
     keys: IkeKeys | None = None
@@ -209,6 +210,11 @@ class IkeSa:
         if len(self.policies) != 1:
             raise StateError("the peer is not known yet")
         return self.policies[0]
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The oldest of ours under way."""
+        return next(iter(self.exchanges.values()), None)
 
     @property
     def established(self) -> bool:

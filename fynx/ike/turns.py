@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Running = Generator[Any, Any, Any]
 Finished = Callable[[FynxError | None], None]
 Message = Callable[[IkeSa, Header, Path, bytes], None]
-MAX_WAITING = 8
+MAX_WAITING = 16
 """Messages kept for an SA that is at work; more are dropped, and come again."""
 
 

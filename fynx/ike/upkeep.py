@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from fynx.errors import FynxError
@@ -149,14 +150,22 @@ def _tell(endpoint: Endpoint, sa: IkeSa, reason: str, *, was_up: bool) -> None:
 
 
 def arm(endpoint: Endpoint, sa: IkeSa) -> None:
-    """(Re)starts the retransmission timer of the request that just went out (section 2.4)."""
-    flight = sa.window.in_flight
-    if flight is None:
+    """Keeps the retransmission timer at the request that is due first; those that just went out get their time
+    (section 2.4)."""
+    flights = sa.window.flights.values() if sa.serial in endpoint.sas else ()
+    if not flights:
+        endpoint.timers.cancel((Timer.RETRANSMIT, sa.serial))
+        endpoint.timers.cancel((Timer.HINTED, sa.serial))
         return
     policy = sa.policy.retransmission
-    spread = int.from_bytes(endpoint.random(2), "big") / 65535 * 2 - 1
-    wait = policy.base_s * policy.factor ** (flight.sends - 1) * (1 + spread * policy.jitter)
-    endpoint.timers.set((Timer.RETRANSMIT, sa.serial), endpoint.now + wait)
+    first = inf
+    for flight in flights:
+        if flight.due is None:
+            spread = int.from_bytes(endpoint.random(2), "big") / 65535 * 2 - 1
+            wait = policy.base_s * policy.factor ** (flight.sends - 1) * (1 + spread * policy.jitter)
+            flight.due = endpoint.now + wait
+        first = min(first, flight.due)
+    endpoint.timers.set((Timer.RETRANSMIT, sa.serial), first)
 
 
 def patience(sa: IkeSa) -> float:
@@ -164,11 +173,6 @@ def patience(sa: IkeSa) -> float:
     policy = sa.policy.retransmission
     waits = (policy.base_s * policy.factor**sends for sends in range(policy.tries))
     return sum(waits) * (1 + policy.jitter)
-
-
-def disarm(endpoint: Endpoint, sa: IkeSa) -> None:
-    endpoint.timers.cancel((Timer.RETRANSMIT, sa.serial))
-    endpoint.timers.cancel((Timer.HINTED, sa.serial))
 
 
 def after_refusal(endpoint: Endpoint, sa: IkeSa) -> None:
@@ -180,7 +184,6 @@ def after_refusal(endpoint: Endpoint, sa: IkeSa) -> None:
 
 def own_failure(endpoint: Endpoint, sa: IkeSa, error: FynxError) -> None:
     """We could not even build the request: the plane or a plugin refused."""
-    sa.exchange = None
     if sa.established:
         endpoint.emit(ChildRefused(sa.peer, "", type(error).__name__, str(error), ""))
         endpoint.pump(sa)
@@ -190,17 +193,17 @@ def own_failure(endpoint: Endpoint, sa: IkeSa, error: FynxError) -> None:
 
 
 def _retransmit(endpoint: Endpoint, sa: IkeSa) -> None:
-    flight = sa.window.in_flight
-    if flight is None:
-        return
-    if not probe(sa, flight) and flight.sends >= sa.policy.retransmission.tries:
-        _give_up(endpoint, sa, flight.sends)
-        return
-    flight.sends += 1
-    endpoint.count("retransmissions")
-    name = endpoint.catalogue.exchanges[flight.exchange].name
-    endpoint.emit(Retransmitted(sa.peer, name, flight.message_id, flight.sends))
-    send(sa, sa.path, flight.message)
+    for flight in sa.window.flights.values():
+        if flight.due is not None and flight.due > endpoint.now:
+            continue
+        if not probe(sa, flight) and flight.sends >= sa.policy.retransmission.tries:
+            _give_up(endpoint, sa, flight.sends)
+            return
+        flight.sends, flight.due = flight.sends + 1, None
+        endpoint.count("retransmissions")
+        name = endpoint.catalogue.exchanges[flight.exchange].name
+        endpoint.emit(Retransmitted(sa.peer, name, flight.message_id, flight.sends))
+        send(sa, sa.path, flight.message)
     arm(endpoint, sa)
 
 

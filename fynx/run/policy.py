@@ -88,6 +88,7 @@ class _Peer:
             childless=peer.childless,
             fragmentation=peer.fragmentation,
             fragment_size=peer.fragment_size,
+            window=peer.ike_window,
             reauth_s=peer.reauth_s or 0.0,
             pool=peer.pool,
             request=peer.request,

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
+from typing import Any
 from zlib import crc32
 
 from fynx.errors import StateError
 from fynx.ike import reauth
 from fynx.ike.effects import Initiate, InitiateChild, Rekey, Terminate, TerminateChild
+from fynx.ike.policy import ChildPolicy
 from fynx.ike.timers import Timer
 from fynx.plugin import Algorithms, Path
 from fynx.sim.link import Link
@@ -97,12 +99,20 @@ CROSSINGS: tuple[tuple[Operation, Operation], ...] = (
 )
 
 
-def two(seed: int | str, algorithms: Algorithms = CHEAP, trace: Trace | None = None, work_s: float = 0.0) -> Pair:
-    """Alice and Bob with two children, brought up by Alice."""
+def two(
+    seed: int | str,
+    algorithms: Algorithms = CHEAP,
+    trace: Trace | None = None,
+    work_s: float = 0.0,
+    children: tuple[ChildPolicy, ...] = CHILDREN,
+    **peers: Any,
+) -> Pair:
+    """Alice and Bob with two children, brought up by Alice; ``peers`` changes what both have configured."""
+    common = {"liveness_s": 60.0, "reauth_s": 1e6, **peers}
     return Pair(
         seed,
-        alice=policy(peer_of_alice(children=CHILDREN, liveness_s=60.0, reauth_s=1e6)),
-        bob=policy(peer_of_bob(children=tuple(mirrored(one) for one in CHILDREN), liveness_s=60.0, reauth_s=1e6)),
+        alice=policy(peer_of_alice(children=children, **common)),
+        bob=policy(peer_of_bob(children=tuple(mirrored(one) for one in children), **common)),
         trace=trace if trace is not None else NoTrace(),
         algorithms=algorithms,
         work_s=work_s,

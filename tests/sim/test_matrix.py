@@ -150,7 +150,8 @@ def message(bench: Bench, exchange: int, direction: str, kind: str) -> bytes:
     found = next(iter(bench.node.endpoint.sas.values()), None)
     message_id = script.next_id
     if response:
-        message_id = found.window.next_request if found is not None else 1
+        flight = found.window.in_flight if found is not None else None
+        message_id = flight.message_id if flight is not None else found.window.next_request if found is not None else 1
     if kind == OTHER_ID:
         message_id += 7
     if exchange == INIT:

@@ -17,6 +17,7 @@ from fynx.ike.tasks.fragmentation import FragmentationTask
 from fynx.ike.tasks.init import InitTask
 from fynx.ike.tasks.natd import NatDetectionTask
 from fynx.ike.tasks.rekey_ike import RekeyIkeTask
+from fynx.ike.tasks.window import WindowTask
 from fynx.plugin.extension import ExchangeSpec, Extension, MakeTask, SaView, Task, TaskSpec
 from fynx.wire.iana import ExchangeType
 
@@ -76,6 +77,10 @@ def _auth_lifetime(view: SaView, _: _Options) -> Task:
     return AuthLifetimeTask(cast("IkeSa", view))
 
 
+def _window(view: SaView, _: _Options) -> Task:
+    return WindowTask(cast("IkeSa", view))
+
+
 def _delete(view: SaView, options: _Options) -> Task:
     return DeleteTask(cast("IkeSa", view), options)
 
@@ -99,6 +104,10 @@ CORE = Extension(
         TaskSpec("childless", ExchangeType.IKE_SA_INIT, 300, _childless),
         TaskSpec("auth", ExchangeType.IKE_AUTH, 300, _auth),
         TaskSpec("auth_lifetime", ExchangeType.IKE_AUTH, 400, _auth_lifetime),
+        *(
+            TaskSpec("window", number, 800, _window)
+            for number in (ExchangeType.IKE_AUTH, ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL)
+        ),
         TaskSpec("crash", ExchangeType.IKE_AUTH, 550, _crash(ExchangeType.IKE_AUTH)),
         TaskSpec("config", ExchangeType.IKE_AUTH, 450, _config),
         TaskSpec("child", ExchangeType.IKE_AUTH, 600, _first_child),

@@ -89,7 +89,7 @@ def named(sa: IkeSa, rekey: NotifyPayload) -> ChildSa:
     """The child that the peer means by its inbound SPI, our outbound one."""
     spi = int.from_bytes(rekey.spi, "big")
     child = next((one for one in sa.children.values() if one.spi_out == spi), None)
-    if child is None and sa.exchange is not None and "child" in sa.exchange.options:
+    if child is None and any("child" in one.options for one in sa.exchanges.values()):
         raise PeerFault(NotifyType.TEMPORARY_FAILURE, "it may be the one that the answer to our request brings")
     if rekey.protocol != Protocol.ESP or len(rekey.spi) != 4 or child is None:
         raise PeerFault(NotifyType.CHILD_SA_NOT_FOUND, "the Child SA to rekey is not known")

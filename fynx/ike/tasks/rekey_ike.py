@@ -159,4 +159,4 @@ def _occupied(sa: IkeSa) -> bool:
         return True
     if any(child.state in (ChildState.REKEYING, ChildState.DELETING) for child in sa.children.values()):
         return True
-    return sa.exchange is not None and not HARMLESS & sa.exchange.options.keys()
+    return any(not HARMLESS & one.options.keys() for one in sa.exchanges.values())
