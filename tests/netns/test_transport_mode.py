@@ -134,3 +134,37 @@ def test_two_hosts_ping_and_carry_tcp_and_udp_whole(
     assert not opened(pcap, left.folder / "left.keys", "frame.protocols", wanted=clear), "in clear"
     counters = right.status()["plane"]["counters"]
     assert counters["drop_transport"] == counters["drop_next_header"] == counters["drop_integrity"] == 0
+
+
+MASQUERADE = """
+table ip nat {
+  chain post { type nat hook postrouting priority srcnat; oifname "eth1" masquerade; }
+}
+"""
+SEEN = "198.51.100.254"
+"""What right sees of left behind the NAT."""
+
+
+def test_behind_a_nat_tcp_udp_and_ping_pass_with_checksums_put_right(
+    world: World, left: Gateway, right: Gateway, file: Path
+) -> None:
+    """RFC 7296 section 2.23.1, RFC 3948 section 3.1.2: left counts its own address, the stack of right sees the NAT."""
+    world.world.inside("nft", "-f", "-", stdin=MASQUERADE)
+    host_to_host(world, OUTER)
+    left.child["local"] = ["0.0.0.0/0"]
+    right.peer["remote"]["address"] = "any"
+    right.child["remote"] = ["0.0.0.0/0"]
+    world.start()
+    left.up()
+    pcap = file.with_name("outside.pcap")
+    with captured(world.world, "eth1", pcap):
+        assert world.left.ping(OUTER["right"], count=3)
+        assert world.right.ping(SEEN, count=3)
+        assert echoes(left, right, OUTER["right"]) == "whole"
+        until(lambda: {1, 17} <= protocols(pcap, right.folder / "right.keys"), "the capture shows what is inside")
+    assert transfer(world.left, world.right, OUTER["right"], file)
+    (child,) = right.status()["peers"][0]["children"]
+    assert (child["mode"], child["local"], child["remote"]) == ("transport", ["198.51.100.1/32"], [f"{SEEN}/32"])
+    clear = CLEAR.format("ip", OUTER["right"], SEEN)
+    assert not opened(pcap, right.folder / "right.keys", "frame.protocols", wanted=clear), "in clear"
+    assert right.status()["plane"]["counters"]["drop_selectors"] == 0
