@@ -227,6 +227,30 @@ def test_bypass_leaves_and_discard_does_not(world: World, left: Gateway, right: 
     assert "PermissionError" in refused.stderr
 
 
+ORDERED = {
+    "a bypass after the child changes nothing": ([("bypass", "10.2.0.0/16", 2000)], True, False),
+    "a discard after the child changes nothing": ([("discard", "10.2.0.0/16", 2000)], True, False),
+    "a discard before the child stops it": ([("discard", "10.2.0.1/32", 10)], False, False),
+    "a bypass before a discard": ([("discard", "10.2.0.0/16", 20), ("bypass", "10.2.9.0/24", 10)], False, True),
+    "a discard before a bypass": ([("bypass", "10.2.9.0/24", 20), ("discard", "10.2.0.0/16", 10)], False, False),
+}
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_policies_are_looked_at_in_the_order_of_their_priorities(
+    world: World, left: Gateway, right: Gateway, name: str
+) -> None:
+    """RFC 4301 section 4.4.1; a child stands at 1000. To 10.2.0.1 through the tunnel, to 10.2.9.9 in clear, or not."""
+    policies, protected, clear = ORDERED[name]
+    left.site["policies"] = [{"action": action, "remote": [to], "priority": n} for action, to, n in policies]
+    world.start()
+    left.up()
+    assert world.left.ping(INNER["right"]) is protected
+    assert world.clear() == 0
+    world.left.ping("10.2.9.9", source=INNER["left"])
+    assert bool(world.clear()) is clear
+
+
 def test_clear_packets_from_outside_with_protected_addresses_are_dropped(
     world: World, left: Gateway, right: Gateway
 ) -> None:

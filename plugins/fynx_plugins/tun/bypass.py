@@ -16,6 +16,24 @@ def bypass_rules(policies: Sequence[Policy]) -> tuple[Rule, ...]:
     return tuple(rule for policy in policies if policy.action == "bypass" for rule in _of(policy))
 
 
+def late(policies: Sequence[Policy]) -> tuple[Policy, ...]:
+    """BYPASS and DISCARD that a PROTECT comes before: of what both take it gets all (RFC 4301 section 4.4.1)."""
+    protects = [each for each in policies if each.action == "protect"]
+    return tuple(
+        each
+        for each in policies
+        if each.action != "protect" and any(one.priority < each.priority and _meet(one, each) for one in protects)
+    )
+
+
+def _meet(one: Policy, other: Policy) -> bool:
+    sides = ((one.local, other.local), (one.remote, other.remote))
+    return all(
+        any(a.start <= b.end and b.start <= a.end for a in x for b in y if len(a.start) == len(b.start))
+        for x, y in sides
+    )
+
+
 def _of(policy: Policy) -> Iterator[Rule]:
     for near in policy.local:
         for far in policy.remote:

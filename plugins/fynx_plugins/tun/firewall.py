@@ -30,10 +30,12 @@ class Fence:
     ports: tuple[int, ...]
     static: tuple[Policy, ...]
     pairs: tuple[Pair, ...]
+    late: tuple[Policy, ...] = ()
+    """Static policies that come after a PROTECT: what that takes they do not concern."""
 
     @property
     def needed(self) -> bool:
-        return bool(self.pairs) or any(policy.action == "discard" for policy in self.static)
+        return bool(self.pairs) or any(policy.action == "discard" for policy in (*self.static, *self.late))
 
 
 def table_name(host: str) -> str:
@@ -67,13 +69,29 @@ def _outside(fence: Fence) -> Iterator[str]:
     if fence.ports:
         yield f"  udp dport {{ {', '.join(map(str, sorted(set(fence.ports))))} }} accept"
     yield "  icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept"
-    for policy in fence.static:
+    yield from _both_ways(fence.static)
+    yield from _protected(fence.pairs)
+    if fence.late:
+        yield from _forwarded(fence.pairs)
+        yield from _both_ways(fence.late)
+    yield " }"
+
+
+def _both_ways(policies: Iterable[Policy]) -> Iterator[str]:
+    for policy in policies:
         verdict = _verdict(policy)
         for near, far in _pairs(policy.local, policy.remote):
             yield f"  {_match(far, near)}{verdict}"
             yield f"  {_match(near, far)}{verdict}"
-    yield from _protected(fence.pairs)
-    yield " }"
+
+
+def _forwarded(pairs: Iterable[Pair]) -> Iterator[str]:
+    """On their way to the device."""
+    for pair in pairs:
+        for near in pair.local:
+            for far in pair.remote:
+                if near.version == far.version:
+                    yield f"  {_addresses(near, far)} accept"
 
 
 def _protected(pairs: Sequence[Pair]) -> Iterator[str]:
@@ -94,10 +112,17 @@ def _leaving(fence: Fence) -> Iterator[str]:
     yield "  type filter hook output priority -150; policy accept;"
     yield '  oifname "lo" accept'
     yield f"  meta mark {fence.mark} accept"
-    for policy in fence.static:
+    yield from _outward(fence.static)
+    if fence.late:
+        yield f'  oifname "{fence.device}" accept'
+        yield from _outward(fence.late)
+    yield " }"
+
+
+def _outward(policies: Iterable[Policy]) -> Iterator[str]:
+    for policy in policies:
         for near, far in _pairs(policy.local, policy.remote):
             yield f"  {_match(near, far)}{_verdict(policy)}"
-    yield " }"
 
 
 def _verdict(policy: Policy) -> str:

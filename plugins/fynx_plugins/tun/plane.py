@@ -17,7 +17,7 @@ from ipaddress import ip_address, ip_network
 from fynx.plugin import ChildSpec, Engine, FynxError, Path, Plane, PlaneContext, Policy, Selector
 from fynx.plugin.planes import EnginePlane
 from fynx_plugins.tun import firewall
-from fynx_plugins.tun.bypass import bypass_rules
+from fynx_plugins.tun.bypass import bypass_rules, late
 from fynx_plugins.tun.config import TunConfig, inner_mtu, largest_frame, table_of
 from fynx_plugins.tun.device import open_tun, quieten
 from fynx_plugins.tun.netlink import Netlink, Place
@@ -45,6 +45,7 @@ class TunPlane(EnginePlane):
         self._routes: frozenset[Route] = frozenset()
         self._rules: frozenset[Rule] = frozenset()
         self._static: tuple[Policy, ...] = ()
+        self._late: tuple[Policy, ...] = ()
         self._expected: frozenset[str] = frozenset()
         self._pairs: Counter[Pair] = Counter()
         self._outer: dict[int, str] = {}
@@ -81,7 +82,8 @@ class TunPlane(EnginePlane):
     def policies(self, policies: Sequence[Policy]) -> None:
         self.engine.policies(policies)
         ordered = sorted(policies, key=lambda policy: policy.priority)
-        self._static = tuple(policy for policy in ordered if policy.action != "protect")
+        self._late = late(ordered)
+        self._static = tuple(each for each in ordered if each.action != "protect" and each not in self._late)
         self._wanted.bypasses = bypass_rules(self._static)
         for key in [key for key in self._wanted.pairs if isinstance(key, str)]:
             self._unprotect(key)
@@ -241,7 +243,7 @@ class TunPlane(EnginePlane):
             return
         self._fences += 1
         ports = tuple(path.local_port for path in self.context.port.local)
-        fence = firewall.Fence(self._config.device, self.mark, ports, self._static, tuple(self._pairs))
+        fence = firewall.Fence(self._config.device, self.mark, ports, self._static, tuple(self._pairs), self._late)
         done = self._fence_thread.submit(self._fence_if_last, self._fences, fence)
         if wait:
             done.result(firewall.WAIT_S)
