@@ -131,8 +131,17 @@ static enum fynx_verdict strip(struct fynx_worker *w, const struct fynx_sa_in *s
   if (next == NEXT_NONE) return FYNX_DROP_DUMMY;
   slot->data = body;
   slot->len = len - 2 - pad;
-  enum fynx_verdict verdict = sa->header ? fynx_transport_restore(w, sa, slot, next) : tunnelled(slot, next);
-  if (verdict != FYNX_PASS) return verdict;
+  return sa->header ? fynx_transport_restore(w, sa, slot, next) : tunnelled(slot, next);
+}
+
+/* The policy. `before` passed it, in this batch and of this SA: what has its selectors needs no second look. */
+static enum fynx_verdict police(const struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
+                                const struct fynx_slot *before) {
+  uint32_t total = before ? fynx_flow_next(before->data, slot->data, slot->len) : 0;
+  if (total) {
+    slot->len = total;
+    return sa->header || carry_congestion(slot->data, slot->tos) ? FYNX_PASS : FYNX_DROP_CONGESTION;
+  }
   if (!fynx_flow_parse(slot->data, slot->len, &slot->flow)) return FYNX_DROP_INNER_HEADER;
   slot->len = slot->flow.total;
   if (fynx_flow_martian(&slot->flow) || fynx_spd_own(atomic_load(&w->plane->spd), &slot->flow))
@@ -145,6 +154,7 @@ static enum fynx_verdict strip(struct fynx_worker *w, const struct fynx_sa_in *s
 
 static void open_group(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t from, uint32_t n) {
   uint64_t packets = 0, bytes = 0;
+  const struct fynx_slot *before = NULL;
   uint32_t count = admit(w, sa, from, n);
   if (!count) return;
   prepare(w, sa, count);
@@ -155,10 +165,12 @@ static void open_group(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t fr
     if (w->packet[i].rc) fynx_wipe(w->packet[i].out, w->packet[i].len); /* nothing unauthentic stays in memory */
     if (slot->verdict != FYNX_PASS) continue;
     enum fynx_verdict verdict = strip(w, sa, slot, w->packet[i].out, w->packet[i].len);
+    if (verdict == FYNX_PASS) verdict = police(w, sa, slot, before);
     if (verdict != FYNX_PASS) {
       fynx_drop_sa(w, &sa->counters, slot, verdict);
       continue;
     }
+    before = slot;
     packets++;
     bytes += slot->len;
   }

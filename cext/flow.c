@@ -94,6 +94,23 @@ bool fynx_flow_parse(const uint8_t *packet, uint32_t len, struct fynx_flow *flow
   return false;
 }
 
+uint32_t fynx_flow_next(const uint8_t *before, const uint8_t *packet, uint32_t len) {
+  if (len < 28) return 0;
+  uint32_t total;
+  if (packet[0] == 0x45 && before[0] == 0x45) {
+    total = fynx_be16(packet + 2);
+    bool whole = ((fynx_be16(packet + 6) | fynx_be16(before + 6)) & 0x3fff) == 0; /* no fragments */
+    bool same = packet[9] == before[9] && memcmp(packet + 12, before + 12, 12) == 0;
+    bool ports = (packet[9] == TCP || packet[9] == UDP) && fynx_be16(before + 2) >= 28;
+    return whole && same && ports && total >= 28 && total <= len ? total : 0;
+  }
+  if (packet[0] >> 4 != 6 || before[0] >> 4 != 6 || len < 48) return 0;
+  total = fynx_be16(packet + 4) + 40u;
+  bool same = packet[6] == before[6] && memcmp(packet + 8, before + 8, 36) == 0;
+  bool ports = (packet[6] == TCP || packet[6] == UDP) && fynx_be16(before + 4) >= 8;
+  return same && ports && total >= 48 && total <= len ? total : 0;
+}
+
 bool fynx_flow_martian(const struct fynx_flow *flow) {
   uint64_t high = flow->key.src[0], low = flow->key.src[1];
   if (flow->key.family == 4) {

@@ -38,6 +38,10 @@ _Static_assert(sizeof(struct fynx_range) == 40, "ranges lie densely");
 /* False: the IP header is malformed, or longer than `len`. */
 bool fynx_flow_parse(const uint8_t *packet, uint32_t len, struct fynx_flow *flow);
 
+/* A packet of TCP or UDP with the addresses and ports of `before`, which was read and has ports: its total length. 0 when
+ * it is another flow, or anything that `fynx_flow_parse` must look at. */
+uint32_t fynx_flow_next(const uint8_t *before, const uint8_t *packet, uint32_t len);
+
 /* True for an inner source that nobody may have: unspecified, loopback, multicast, reserved, broadcast. */
 bool fynx_flow_martian(const struct fynx_flow *flow);
 

@@ -39,7 +39,7 @@ void *fynx_tx_main(void *argument) {
   struct fynx_worker *w = argument;
   struct pollfd fds[2] = {{.fd = w->tun, .events = POLLIN}, {.fd = w->plane->stop_fd, .events = POLLIN}};
   while (!atomic_load_explicit(&w->plane->stopping, memory_order_relaxed)) {
-    uint32_t n = fynx_tun_read(w);
+    uint32_t n = w->io->dry ? 0 : fynx_tun_read(w);
     if (n) {
       fynx_online(w);
       n = fynx_encap(w, n);
@@ -48,8 +48,9 @@ void *fynx_tx_main(void *argument) {
     } else if (w->io->failures) { /* poll would return at once for ever: look again in a while */
       w->io->failures = 0;
       if (!await(w, fds + 1, 1, 50)) break;
-    } else if (!await(w, fds, 2, -1)) {
-      break;
+    } else {
+      w->io->dry = false;
+      if (!await(w, fds, 2, -1)) break;
     }
   }
   return NULL;
@@ -179,6 +180,7 @@ static void adapt(struct fynx_io *io, uint32_t got) {
   if (got) io->wanted = longest > 16384 ? 4 : FYNX_BATCH;
 }
 
+/* True when there may be more: what poll would say at once need not be asked for with a call that finds nothing. */
 static bool receive_batch(struct fynx_worker *w, const struct fynx_socket *socket) {
   prepare_receive(w);
   int got = recvmmsg(socket->fd, w->io->messages, w->io->wanted, MSG_DONTWAIT, NULL);
@@ -193,8 +195,17 @@ static bool receive_batch(struct fynx_worker *w, const struct fynx_socket *socke
   uint32_t n = 0;
   for (uint32_t i = 0; i < (uint32_t)got; i++) n = demultiplex(w, socket, i, n);
   open_batch(w, n);
+  bool full = (uint32_t)got == w->io->wanted;
   adapt(w->io, (uint32_t)got);
-  return got > 0;
+  return full;
+}
+
+/* What is ready, of each socket in turn, so that a busy one does not keep the others waiting. */
+static void receive_ready(struct fynx_worker *w, const struct pollfd *fds) {
+  for (uint32_t i = 0; i < w->n_sockets; i++) {
+    if (!fds[i].revents) continue;
+    for (int turns = 0; turns < 16 && receive_batch(w, &w->plane->sockets[w->sockets[i]]);) turns++;
+  }
 }
 
 void *fynx_rx_main(void *argument) {
@@ -204,12 +215,11 @@ void *fynx_rx_main(void *argument) {
     fds[i] = (struct pollfd){.fd = w->plane->sockets[w->sockets[i]].fd, .events = POLLIN};
   fds[w->n_sockets] = (struct pollfd){.fd = w->plane->stop_fd, .events = POLLIN};
   while (!atomic_load_explicit(&w->plane->stopping, memory_order_relaxed)) {
-    bool any = false;
-    for (uint32_t i = 0; i < w->n_sockets; i++) any |= receive_batch(w, &w->plane->sockets[w->sockets[i]]);
-    if (any) continue;
     bool failing = w->io->failures != 0;
     w->io->failures = 0;
-    if (!(failing ? await(w, fds + w->n_sockets, 1, 1) : await(w, fds, w->n_sockets + 1, -1))) break;
+    if (failing && !await(w, fds + w->n_sockets, 1, 1)) break;
+    if (!await(w, fds, w->n_sockets + 1, -1)) break;
+    receive_ready(w, fds);
   }
   return NULL;
 }

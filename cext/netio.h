@@ -28,6 +28,7 @@ struct fynx_io {
   uint32_t failures;         /* reads in a row that met an error other than EAGAIN */
   uint32_t wanted;           /* messages to ask for in the next receive */
   struct fynx_split split;   /* a frame of the TUN device that has packets left */
+  bool dry;                  /* the device had nothing more when it was last read */
   size_t split_end;          /* of it in the arena; 0: none */
   struct fynx_join join;
 };

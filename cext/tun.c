@@ -88,7 +88,10 @@ uint32_t fynx_tun_read(struct fynx_worker *w) {
   while (!io->split_end && n < most && w->arena_size - at >= FRAME_ROOM) {
     struct fynx_vnet vnet = {0};
     uint8_t *data = w->arena + at + FYNX_HEAD;
-    if (!(len = read_one(w, data, &vnet))) break;
+    if (!(len = read_one(w, data, &vnet))) {
+      io->dry = n != 0 && io->failures == 0;
+      break;
+    }
     if (!fynx_split_begin(&io->split, data, len, &vnet)) {
       struct fynx_slot nobody;
       fynx_drop(w, &nobody, FYNX_DROP_TUN_FRAME);

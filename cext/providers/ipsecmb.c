@@ -12,7 +12,7 @@
 
 /* -------------------------------------------------------------------------------------------- the library's shapes */
 
-enum { GCM_KEY_SIZE = 4096, GCM_CONTEXT_SIZE = 256 }; /* 1008 and 96 octets in 1.3 */
+enum { GCM_KEY_SIZE = 4096, GCM_CONTEXT_SIZE = 256 }; /* 1008 and 96 octets in 1.3; more than any release has */
 
 typedef void gcm_pre(const void *key, void *expanded);
 typedef void gcm_crypt(const void *expanded, void *context, uint8_t *out, const uint8_t *in, uint64_t len,
@@ -67,10 +67,11 @@ static struct mb_gcm gcms[] = {{.name = "aes128gcm16", .key_len = 16},
                                {.name = "aes256gcm16", .key_len = 32}};
 
 struct mb_key {
-  _Alignas(CACHE_LINE) uint8_t expanded[GCM_KEY_SIZE]; /* ChaCha20: the key itself */
   const struct mb_gcm *gcm;
   uint8_t salt[SALT_LEN];
+  _Alignas(CACHE_LINE) uint8_t expanded[]; /* ChaCha20: the key itself */
 };
+static size_t expanded_size = 64; /* as much as the library writes, found when it is opened */
 
 static struct fynx_aead_ops offered[4];
 static size_t offered_len;
@@ -81,7 +82,7 @@ static pthread_key_t managers;
 
 static void *mb_key_new(const struct fynx_aead_ops *ops, const uint8_t *key, size_t key_len, const uint8_t *salt) {
   if (key_len != ops->key_len || salt == NULL) return NULL;
-  struct mb_key *made = fynx_aligned(sizeof *made);
+  struct mb_key *made = fynx_aligned(sizeof *made + expanded_size);
   if (made == NULL) return NULL;
   made->gcm = ops->user;
   memcpy(made->salt, salt, SALT_LEN);
@@ -92,7 +93,7 @@ static void *mb_key_new(const struct fynx_aead_ops *ops, const uint8_t *key, siz
 
 static void mb_key_free(void *key) {
   if (key == NULL) return;
-  fynx_wipe(key, sizeof(struct mb_key));
+  fynx_wipe(key, sizeof(struct mb_key) + expanded_size);
   free(key);
 }
 
@@ -234,6 +235,19 @@ static int mb_gcm_known(const struct mb_gcm *gcm, size_t which) {
   return memcmp(out, zero, 16) == 0 && memcmp(tag, answers[which] + 16, 16) == 0;
 }
 
+/* How many octets of an expanded key the library writes, in whole cache lines: whatever lay there before is changed. */
+static size_t mb_gcm_written(const struct mb_gcm *gcm) {
+  static const uint8_t key[32] = {1};
+  _Alignas(CACHE_LINE) uint8_t made[2][GCM_KEY_SIZE];
+  size_t last = GCM_KEY_SIZE;
+  for (int i = 0; i < 2; i++) {
+    memset(made[i], i ? 0xff : 0, sizeof made[i]);
+    gcm->pre(key, made[i]);
+  }
+  while (last > 0 && made[0][last - 1] != made[1][last - 1]) last--;
+  return (last + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
 static int mb_gcm_bind(void *library, struct mb_gcm *gcm, size_t which, const char *set) {
   char pre[64], seal[64], open[64];
   int bits = 8 * gcm->key_len;
@@ -265,6 +279,10 @@ static const char *mb_gcm_choose(void *library) {
     for (size_t i = 0; good && i < sizeof gcms / sizeof *gcms; i++)
       good = mb_gcm_bind(library, &gcms[i], i, sets[set]);
     if (!good) continue;
+    for (size_t i = 0; i < sizeof gcms / sizeof *gcms; i++) {
+      size_t size = mb_gcm_written(&gcms[i]);
+      if (size > expanded_size) expanded_size = size;
+    }
     for (size_t i = 0; i < sizeof gcms / sizeof *gcms; i++)
       mb_offer(gcms[i].name, ENCR_AES_GCM_16, gcms[i].key_len, &gcms[i]);
     return sets[set];

@@ -228,6 +228,23 @@ def test_E10_an_inner_packet_outside_the_selectors_is_dropped(name: str) -> None
     assert made.engine.usage(1).drops == {"selectors": 1}
 
 
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_E10_a_packet_outside_the_selectors_is_dropped_between_two_of_a_flow_within(name: str) -> None:
+    made, good = lane(**NARROW), WITHIN["lowest ports"]
+    near = ipv4("198.18.2.7", "198.18.1.9", udp(1000, 2000))
+    version = 41 if OUTSIDE[name][0] >> 4 == 6 else 4
+    batch = [made.packet(1, near), made.packet(2, OUTSIDE[name], version), made.packet(3, near), made.packet(4, good)]
+    assert made.put(*batch) == [near, near, good]
+    assert made.drops() == {"selectors": 1}
+
+
+def test_E10_a_cut_off_packet_of_a_flow_within_is_dropped_behind_a_whole_one() -> None:
+    made, whole = lane(**NARROW), ipv4("198.18.2.7", "198.18.1.9", udp(1000, 2000))
+    longer = whole[:2] + (len(whole) + 1).to_bytes(2, "big") + whole[4:]
+    assert made.put(made.packet(1, whole), made.packet(2, longer)) == [whole]
+    assert made.drops() == {"inner_header": 1}
+
+
 @pytest.mark.parametrize("name", WITHIN)
 def test_E10_an_inner_packet_within_the_selectors_passes(name: str) -> None:
     made = lane(**NARROW)
