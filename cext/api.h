@@ -37,6 +37,7 @@ struct fynx_child_spec {
   uint32_t window;
   uint32_t esn;
   uint32_t outbound;
+  uint32_t implicit_iv; /* RFC 8750: an AEAD whose IV is the sequence number and not sent */
   uintptr_t ops;
   const uint8_t *key_in;
   const uint8_t *salt_in;

@@ -61,7 +61,8 @@ static int out_new(struct fynx_plane *plane, const struct fynx_child_spec *spec,
   sa->ops = ops;
   sa->handle = spec->handle;
   sa->spi = spec->spi_out;
-  sa->iv_len = ops->iv_len;
+  sa->iv_len = spec->implicit_iv ? 0 : ops->iv_len;
+  sa->implicit_iv = spec->implicit_iv != 0;
   sa->icv_len = ops->icv_len;
   sa->block = ops->block < 4 ? 4 : ops->block;
   sa->esn = spec->esn != 0;
@@ -88,7 +89,8 @@ static int in_new(struct fynx_plane *plane, const struct fynx_child_spec *spec, 
   sa->ops = ops;
   sa->handle = spec->handle;
   sa->spi = spec->spi_in;
-  sa->iv_len = ops->iv_len;
+  sa->iv_len = spec->implicit_iv ? 0 : ops->iv_len;
+  sa->implicit_iv = spec->implicit_iv != 0;
   sa->icv_len = ops->icv_len;
   sa->align = ops->block < 4 ? 4 : ops->block;
   sa->esn = spec->esn != 0;
@@ -106,6 +108,7 @@ static bool acceptable(const struct fynx_child_spec *spec) {
   if (!ops || ops->abi != FYNX_ABI || ops->size < offsetof(struct fynx_aead_ops, user)) return false;
   if (8u + ops->iv_len > FYNX_HEAD || ops->iv_len > 16 || ops->icv_len > 64 || ops->block > 64) return false;
   if (ops->block & (ops->block - 1)) return false;
+  if (spec->implicit_iv && (ops->iv_len != 8 || ops->integ_id)) return false; /* CBC needs one that nobody can predict */
   if (spec->window < FYNX_WINDOW_MIN || spec->window > FYNX_WINDOW_MAX) return false;
   return spec->n_local && spec->n_remote && spec->spi_out > 255;
 }

@@ -62,6 +62,7 @@ struct fynx_sa_out { /* RFC 4301 section 4.4.2, outbound; first line constant, s
   void *key;
   uint32_t n_thr;
   uint8_t header; /* of IP, that stays outside in transport mode; 0 in tunnel mode */
+  uint8_t implicit_iv; /* `iv_len` is 0 then, and the cipher gets 8 octets */
   FYNX_LINE _Atomic uint64_t sequence; /* last one given out */
   _Atomic uint32_t soft_told;
   _Atomic uint32_t hard_told;
@@ -84,7 +85,8 @@ struct fynx_sa_in {
   uint8_t iv_len;
   uint8_t icv_len;
   uint8_t align;
-  uint8_t esn;
+  bool esn : 1;
+  bool implicit_iv : 1; /* as in the other direction */
   uint8_t n_thr;
   uint8_t header; /* of IP, made anew in transport mode; 0 in tunnel mode */
   uint16_t fix;   /* of checksums behind a NAT in transport mode; 0: none */
@@ -207,7 +209,7 @@ struct fynx_worker { /* everything one thread touches; one sender and one receiv
   bool started;
   struct fynx_slot slot[FYNX_BATCH];
   struct fynx_packet packet[FYNX_BATCH];
-  uint8_t aad[FYNX_BATCH][16];
+  uint8_t aad[FYNX_BATCH][16]; /* and an implicit IV, in it or behind it */
   uint8_t member[FYNX_BATCH];
 };
 
@@ -365,6 +367,15 @@ static inline uint32_t fynx_batch(const struct fynx_plane *plane, uint32_t *narr
 static inline void fynx_count(struct fynx_worker *w, enum fynx_counter which, uint64_t n) { /* one writer */
   _Atomic uint64_t *c = &w->counters.counter[which];
   atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* SPI | number, or SPI | high | low with ESN (RFC 4106 section 5); returns the implicit IV, zero | number or the extended
+ * number (RFC 8750 section 4): with ESN it stands in the additional data, else behind them. */
+static inline const uint8_t *fynx_aad(uint8_t *aad, uint32_t spi, uint64_t sequence, bool esn) {
+  fynx_put32(aad, spi);
+  fynx_put64(aad + (esn ? 4 : 8), sequence);
+  if (!esn) fynx_put32(aad + 4, (uint32_t)sequence);
+  return aad + (esn ? 4 : 8);
 }
 
 static inline void fynx_drop(struct fynx_worker *w, struct fynx_slot *slot, enum fynx_verdict why) {

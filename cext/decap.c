@@ -51,10 +51,10 @@ static void prepare(struct fynx_worker *w, const struct fynx_sa_in *sa, uint32_t
   for (uint32_t i = 0; i < count; i++) {
     struct fynx_slot *slot = &w->slot[w->member[i]];
     uint8_t *aad = w->aad[i], *body = slot->data + 8 + sa->iv_len;
-    memcpy(aad, slot->data, 8);
-    if (sa->esn) fynx_put64(aad + 4, slot->sequence);
+    const uint8_t *implicit = fynx_aad(aad, sa->spi, slot->sequence, sa->esn);
     w->packet[i] = (struct fynx_packet){.in = body, .out = body, .len = slot->len - 8u - sa->iv_len - sa->icv_len,
-                                        .aad = aad, .aad_len = sa->esn ? 12 : 8, .iv = slot->data + 8};
+                                        .aad = aad, .aad_len = sa->esn ? 12 : 8,
+                                        .iv = sa->implicit_iv ? implicit : slot->data + 8};
   }
 }
 

@@ -83,11 +83,9 @@ static bool frame(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fy
   else if (sa->iv_len && !random_iv(w, iv, sa->iv_len))
     return false;
   uint8_t *aad = w->aad[member];
-  fynx_put32(aad, sa->spi);
-  fynx_put64(aad + 4, slot->sequence);
-  if (!sa->esn) fynx_put32(aad + 4, (uint32_t)slot->sequence);
+  const uint8_t *implicit = fynx_aad(aad, sa->spi, slot->sequence, sa->esn);
   w->packet[member] = (struct fynx_packet){.in = slot->data, .out = slot->data, .len = slot->len + pad + 2, .aad = aad,
-                                           .aad_len = sa->esn ? 12 : 8, .iv = iv};
+                                           .aad_len = sa->esn ? 12 : 8, .iv = sa->implicit_iv ? implicit : iv};
   return true;
 }
 

@@ -12,7 +12,7 @@ from fynx.cli.options import config_option, json_option
 from fynx.cli.output import as_json as print_json
 from fynx.cli.output import table
 from fynx.kernel.registry import Registry
-from fynx.plugin.crypto import Cipher, Provider
+from fynx.plugin.crypto import IMPLICIT_IV, Cipher, Provider
 
 Row = dict[str, object]
 
@@ -57,7 +57,8 @@ def _cipher(one: Cipher, loaded: Registry) -> Row:
 
 
 def _has(provider: Provider, cipher: Cipher, integs: Iterable[int]) -> bool:
-    return any(provider.ops(cipher.transform_id, cipher.key_bits, integ) for integ in integs)
+    encr_id = IMPLICIT_IV.get(cipher.transform_id, cipher.transform_id)
+    return any(provider.ops(encr_id, cipher.key_bits, integ) for integ in integs)
 
 
 def _plain(keyword: str, number: int, loaded: Registry) -> Row:

@@ -111,7 +111,8 @@ def _words(text: str, vocabulary: Mapping[str, _Word], protocol: str) -> tuple[_
 def _usable(vocabulary: Mapping[str, _Word], protocol: str) -> list[str]:
     kinds = {TransformType.ENCR, TransformType.INTEG}
     kinds |= {TransformType.KE, TransformType.PRF if protocol == "IKE" else TransformType.ESN}
-    return [text for text, word in vocabulary.items() if word.transform.type in kinds]
+    usable = [word for word in vocabulary.values() if word.transform.type in kinds]
+    return [each.text for each in usable if each.cipher is None or protocol == "ESP" or each.cipher.ike]
 
 
 def _check_ciphers(words: Sequence[_Word], text: str, protocol: str, usable: object) -> None:

@@ -11,7 +11,7 @@ from fynx.errors import CryptoError
 from fynx.esp.adapter import AdaptedOps
 from fynx.esp.ops import CALLS, OpsInfo, bench_loop, ops_info
 from fynx.plugin.agreement import check_agreement, check_lengths
-from fynx.plugin.crypto import Algorithms, Provider
+from fynx.plugin.crypto import IMPLICIT_IV, Algorithms, Provider
 from fynx.plugin.dataplane import EspSuite
 from fynx.plugin.selftest import check_ops, has_answers
 
@@ -55,7 +55,7 @@ class Chooser:
 
     def choose(self, suite: EspSuite) -> Chosen:
         """Raises ``CryptoError`` when neither a provider nor a plugin has the suite."""
-        wanted = (suite.encr_id, suite.key_bits, suite.integ_id)
+        wanted = (IMPLICIT_IV.get(suite.encr_id, suite.encr_id), suite.key_bits, suite.integ_id)
         if wanted not in self._chosen:
             self._chosen[wanted] = self._provided(wanted) or self._adapted(wanted)
         return self._chosen[wanted]

@@ -12,7 +12,7 @@ from fynx.errors import FynxError, StateError
 from fynx.esp._plane import ffi, lib
 from fynx.esp.choose import Chooser, Chosen
 from fynx.esp.native import Addresses, selectors, upcalls
-from fynx.plugin.crypto import Algorithms, Provider
+from fynx.plugin.crypto import IMPLICIT_IV, Algorithms, Provider
 from fynx.plugin.dataplane import ChildSpec, Policy, Upcall, Usage
 from fynx.plugin.engine import EngineOptions
 from fynx.plugin.transport import Path
@@ -286,6 +286,7 @@ class Engine:
         spec.handle, spec.tag, spec.ops = child.handle, self._tag(child.peer, child.child), chosen.address
         spec.spi_in, spec.spi_out, spec.window = child.spi_in, child.spi_out, child.window
         spec.esn, spec.outbound = child.suite.esn, child.outbound
+        spec.implicit_iv = child.suite.encr_id in IMPLICIT_IV
         spec.key_in, spec.salt_in, spec.key_out, spec.salt_out = secrets
         spec.path = self._addresses.path(child.path)[0]
         spec.local, spec.n_local = local, len(child.local_ts)

@@ -11,7 +11,7 @@ from fynx.plugin.crypto import Cipher, Integ
 class EspKey:
     """``key`` is the encryption key, then the integrity key. ``aad`` is SPI | sequence; with ESN SPI | high | low."""
 
-    __slots__ = ("_cipher_key", "_integ", "_integ_key", "block", "bugs", "icv_len", "iv_len", "name")
+    __slots__ = ("_cipher_key", "_integ", "_integ_key", "block", "bugs", "icv_len", "implicit_iv", "iv_len", "name")
 
     def __init__(self, cipher: Cipher, integ: Integ | None, key: bytes, salt: bytes) -> None:
         self.name, self.bugs = cipher.keyword, 0
@@ -19,6 +19,7 @@ class EspKey:
         self._cipher_key = cipher.key(key[:length] + salt)
         self._integ, self._integ_key = integ, key[length:]
         self.iv_len = cipher.iv_len
+        self.implicit_iv = cipher.aead and cipher.iv_len == 0
         self.icv_len = integ.icv_len if integ else cipher.icv_len
         self.block = max(4, 1 if cipher.aead else cipher.block_len)
 

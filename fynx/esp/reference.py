@@ -164,7 +164,7 @@ class Traffic:
 def seal(key: EspKey, spi: int, number: int, iv: bytes, body: bytes, *, esn: bool = False) -> bytes:
     """An ESP packet around ``body``: what stands before the ICV, padding and trailer included."""
     head = spi.to_bytes(4, "big") + (number & 0xFFFFFFFF).to_bytes(4, "big")
-    return head + iv + key.seal(iv, body, _aad(spi, number, esn))
+    return head + iv + key.seal(_iv(key, iv, number), body, _aad(spi, number, esn))
 
 
 def trailer(key: EspKey, length: int, next_header: int) -> bytes:
@@ -236,6 +236,11 @@ def _ones(data: bytes) -> int:
     return total
 
 
+def _iv(key: EspKey, on_the_wire: bytes, number: int) -> bytes:
+    """The number itself where the IV is implicit (RFC 8750 section 4)."""
+    return number.to_bytes(8, "big") if key.implicit_iv else on_the_wire
+
+
 def _aad(spi: int, number: int, esn: bool) -> bytes:
     return spi.to_bytes(4, "big") + number.to_bytes(8 if esn else 4, "big")
 
@@ -260,7 +265,7 @@ class Receiver:
             raise Refused("replay")
         try:
             iv, sealed = packet[8 : 8 + key.iv_len], packet[8 + key.iv_len :]
-            body = key.open(iv, sealed, _aad(self.spi, number, window.esn))
+            body = key.open(_iv(key, iv, number), sealed, _aad(self.spi, number, window.esn))
         except CryptoError:
             raise Refused("integrity") from None
         window.commit(number)

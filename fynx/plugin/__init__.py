@@ -7,7 +7,18 @@ with ``@hookimpl``.
 from fynx.errors import AuthFailed, ConfigError, CryptoError, Drop, Dropped, FynxError, PeerFault, PluginError, Problem
 from fynx.plugin.auth import AuthContext, AuthMethod, AuthorizeRequest, AuthValue, Identity, Secret
 from fynx.plugin.command import Command
-from fynx.plugin.crypto import Algorithms, Cipher, CipherKey, Integ, KeyExchange, Offer, Prf, Provider, Random
+from fynx.plugin.crypto import (
+    Algorithms,
+    Cipher,
+    CipherKey,
+    Integ,
+    KeyExchange,
+    Offer,
+    Prf,
+    Provider,
+    Random,
+    with_implicit_iv,
+)
 from fynx.plugin.dataplane import (
     Acquire,
     ChildKeys,
@@ -108,4 +119,5 @@ __all__ = [
     "Upcall",
     "Usage",
     "hookimpl",
+    "with_implicit_iv",
 ]

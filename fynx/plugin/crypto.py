@@ -6,7 +6,7 @@ Sizes are octets unless a name ends in ``_bits``. Transform ids are those of the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 Random = Callable[[int], bytes]
@@ -29,7 +29,8 @@ class Cipher:
     """An encryption algorithm (transform type 1), one entry per key length.
 
     ``key(raw)`` takes ``key_bits // 8 + salt_len`` octets, the salt last (RFC 5282 section 7.1), and makes a CipherKey.
-    ``iv_len`` is the IV on the wire (8 for AEAD, the block for CBC); the CipherKey joins the salt itself.
+    ``iv_len`` is the IV on the wire (8 for AEAD, the block for CBC, 0 where it is implicit); the CipherKey joins the
+    salt itself.
     ``keyword`` is the word in proposal strings ("aes256gcm16"). ``key_length_attribute`` False:
     the transform carries none.
     """
@@ -46,6 +47,16 @@ class Cipher:
     key_length_attribute: bool = True
     ike: bool = True
     esp: bool = True
+
+
+IMPLICIT_IV = {30: 20, 31: 28}
+"""Ciphers of ESP whose IV is the sequence number (RFC 8750 section 8), and the same cipher with an IV in the packet."""
+
+
+def with_implicit_iv(cipher: Cipher) -> Cipher:
+    """The cipher without an IV on the wire, for ESP alone (RFC 8750); its key is used as before."""
+    number = next(one for one, explicit in IMPLICIT_IV.items() if explicit == cipher.transform_id)
+    return replace(cipher, keyword=f"{cipher.keyword}iiv", transform_id=number, iv_len=0, ike=False)
 
 
 @dataclass(frozen=True, slots=True)

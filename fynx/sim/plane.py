@@ -122,7 +122,7 @@ class MemoryPlane:
         iv = sequence.to_bytes(8, "big") if cipher.aead else self._random.randbytes(cipher.iv_len)
         key = cipher.key(keys.key.reveal()[:enc_len] + keys.salt.reveal())
         if cipher.aead:
-            return head + iv + key.seal(iv, plain, head)
+            return head + iv[: cipher.iv_len] + key.seal(iv, plain, head)
         sealed = head + iv + key.seal(iv, plain, b"")
         return sealed + self._algorithms.integs[spec.suite.integ_id].mac(integ_key, sealed)
 
@@ -131,7 +131,7 @@ class MemoryPlane:
         key = cipher.key(keys.key.reveal()[:enc_len] + keys.salt.reveal())
         head, iv, body = data[:HEADER_LEN], data[HEADER_LEN:][: cipher.iv_len], data[HEADER_LEN + cipher.iv_len :]
         if cipher.aead:
-            plain = key.open(iv, body, head)
+            plain = key.open(iv or bytes(4) + head[4:], body, head)
         else:
             integ = self._algorithms.integs[spec.suite.integ_id]
             cut = len(data) - integ.icv_len

@@ -24,7 +24,10 @@ PLUGINS = installed.algorithm_plugins()
 CIPHERS = installed.ciphers()
 
 TRANSFORMS = {
-    "ciphers": {(20, 128), (20, 192), (20, 256), (28, 256), (12, 128), (12, 192), (12, 256)},
+    "ciphers": {
+        *{(number, bits) for number in (12, 20, 30) for bits in (128, 192, 256)},
+        *{(number, 256) for number in (28, 31)},
+    },
     "prfs": {(5, 32), (6, 48), (7, 64)},
     "integs": {(12, 16), (13, 24), (14, 32)},
     "key_exchanges": {(14, 256), (15, 384), (16, 512), (19, 64), (20, 96), (21, 132), (31, 32), (32, 56)},
@@ -58,12 +61,25 @@ def test_the_transforms_are_those_of_the_registry() -> None:
 
 
 def test_only_chacha20_poly1305_goes_without_the_key_length_attribute() -> None:
-    assert [c.keyword for c in CIPHERS.values() if not c.key_length_attribute] == ["chacha20poly1305"]
+    assert [c.keyword for c in CIPHERS.values() if not c.key_length_attribute] == [
+        "chacha20poly1305",
+        "chacha20poly1305iiv",
+    ]
+
+
+@pytest.mark.parametrize("keyword", [keyword for keyword in CIPHERS if keyword.endswith("iiv")])
+def test_a_cipher_with_implicit_iv_is_the_explicit_one_for_esp_alone(keyword: str) -> None:
+    """RFC 8750 section 7: IKE messages have no number that never repeats."""
+    implicit, explicit = CIPHERS[keyword], CIPHERS[keyword.removesuffix("iiv")]
+    assert (implicit.ike, implicit.esp, implicit.iv_len) == (False, True, 0)
+    assert (
+        replace(implicit, ike=True, iv_len=8, keyword=explicit.keyword, transform_id=explicit.transform_id) == explicit
+    )
 
 
 @pytest.mark.parametrize("keyword", CIPHERS)
 def test_the_self_test_notices_a_cipher_that_errs(keyword: str) -> None:
-    answer = CIPHER_ANSWERS[keyword]
+    answer = CIPHER_ANSWERS[keyword.removesuffix("iiv")]
     with pytest.raises(CryptoError, match="known answer differs"):
         check_cipher(CIPHERS[keyword], replace(answer, sealed=flip(answer.sealed, 20)))
 

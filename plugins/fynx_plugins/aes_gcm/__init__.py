@@ -1,11 +1,11 @@
-"""AES-GCM with a 16-octet ICV for IKE and ESP, 128, 192 and 256 bits: RFC 4106, RFC 5282."""
+"""AES-GCM with a 16-octet ICV for IKE and ESP, 128, 192 and 256 bits: RFC 4106, RFC 5282; RFC 8750."""
 
 from __future__ import annotations
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from fynx.plugin import Cipher, CryptoError, hookimpl
+from fynx.plugin import Cipher, CryptoError, hookimpl, with_implicit_iv
 from fynx.plugin.selftest import CIPHER_ANSWERS, check_cipher
 
 FYNX_API = 1
@@ -16,13 +16,14 @@ SALT_LEN, IV_LEN, ICV_LEN = 4, 8, 16
 
 @hookimpl
 def fynx_ciphers() -> list[Cipher]:
-    return [_cipher(key_bits) for key_bits in (128, 192, 256)]
+    ciphers = [_cipher(key_bits) for key_bits in (128, 192, 256)]
+    return ciphers + [with_implicit_iv(cipher) for cipher in ciphers]
 
 
 def fynx_selftest() -> None:
     """Known answers of draft-mcgrew-gcm-test-01 for each key length; raises CryptoError."""
     for cipher in fynx_ciphers():
-        check_cipher(cipher, CIPHER_ANSWERS[cipher.keyword])
+        check_cipher(cipher, CIPHER_ANSWERS[cipher.keyword.removesuffix("iiv")])
 
 
 def _cipher(key_bits: int) -> Cipher:

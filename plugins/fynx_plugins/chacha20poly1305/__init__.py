@@ -1,11 +1,11 @@
-"""ChaCha20-Poly1305 for IKE and ESP: RFC 7634."""
+"""ChaCha20-Poly1305 for IKE and ESP: RFC 7634; RFC 8750."""
 
 from __future__ import annotations
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from fynx.plugin import Cipher, CryptoError, hookimpl
+from fynx.plugin import Cipher, CryptoError, hookimpl, with_implicit_iv
 from fynx.plugin.selftest import CIPHER_ANSWERS, check_cipher
 
 FYNX_API = 1
@@ -16,26 +16,25 @@ KEY_LEN, SALT_LEN, IV_LEN, ICV_LEN = 32, 4, 8, 16
 
 @hookimpl
 def fynx_ciphers() -> list[Cipher]:
-    return [
-        Cipher(
-            keyword="chacha20poly1305",
-            transform_id=TRANSFORM_ID,
-            key_bits=8 * KEY_LEN,
-            salt_len=SALT_LEN,
-            iv_len=IV_LEN,
-            icv_len=ICV_LEN,
-            block_len=1,
-            aead=True,
-            key=ChaChaKey,
-            key_length_attribute=False,  # RFC 7634 section 2: the transform carries none
-        )
-    ]
+    cipher = Cipher(
+        keyword="chacha20poly1305",
+        transform_id=TRANSFORM_ID,
+        key_bits=8 * KEY_LEN,
+        salt_len=SALT_LEN,
+        iv_len=IV_LEN,
+        icv_len=ICV_LEN,
+        block_len=1,
+        aead=True,
+        key=ChaChaKey,
+        key_length_attribute=False,  # RFC 7634 section 2: the transform carries none
+    )
+    return [cipher, with_implicit_iv(cipher)]
 
 
 def fynx_selftest() -> None:
     """Known answer of RFC 7634 appendix A; raises CryptoError."""
     for cipher in fynx_ciphers():
-        check_cipher(cipher, CIPHER_ANSWERS[cipher.keyword])
+        check_cipher(cipher, CIPHER_ANSWERS[cipher.keyword.removesuffix("iiv")])
 
 
 class ChaChaKey:

@@ -78,7 +78,7 @@ def words(table: object) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(known), min_size=1, unique=True)
 
 
-AEADS = [one for one in ALGORITHMS.ciphers.values() if one.aead]
+AEADS = [one for one in ALGORITHMS.ciphers.values() if one.aead and one.ike]
 OTHERS = [one for one in ALGORITHMS.ciphers.values() if not one.aead]
 
 
@@ -163,3 +163,16 @@ def test_a_cipher_that_is_not_meant_for_the_protocol_is_refused() -> None:
     with pytest.raises(Wrong, match="aes256gcm16 is not for IKE"):
         parse_ike(IKE[0], algorithms)
     assert parse_esp("aes256gcm16", algorithms)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("aes256gcm16iiv", transform(ENCR, Encr.ENCR_AES_GCM_16_IIV, 256)),
+        ("chacha20poly1305iiv", transform(ENCR, Encr.ENCR_CHACHA20_POLY1305_IIV)),
+    ],
+)
+def test_an_implicit_iv_is_for_esp_and_refused_for_ike(text: str, wanted: object) -> None:
+    assert parse_esp(text, ALGORITHMS).of_type(ENCR) == (wanted,)
+    with pytest.raises(Wrong, match=f"{text} is not for IKE"):
+        parse_ike(f"{text}-prfsha256-x25519", ALGORITHMS)

@@ -102,3 +102,14 @@ def test_tshark_reads_what_we_seal(suite: str, tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     wanted = [f"{n + 1}\t{(b'canary %04d' % n).hex()}\t1" for n in range(20)]
     assert told == [*wanted, f"1\t{b'canary 0000'.hex()}\t0"], "the last one is forged"
+
+
+@pytest.mark.parametrize("suite", ["aes128gcm16", "aes256gcm16", "chacha20poly1305"])
+def test_an_implicit_iv_is_the_sequence_number_to_scapy_too(suite: str) -> None:
+    """scapy knows none: the number where an explicit IV stands makes it the same packet (RFC 8750 section 4)."""
+    engine, theirs = sealing(f"{suite}iiv"), association(suite, SPI_OUT, 20)
+    for number, length in enumerate(LENGTHS, 1):
+        (sealed,) = [data for _, data in engine.send_inner([outbound(bytes(length))])]
+        explicit = sealed[:8] + number.to_bytes(8, "big") + sealed[8:]
+        packet = IP(src="192.0.2.1", dst="192.0.2.2", proto=50) / ESP(explicit)
+        assert bytes(theirs.decrypt(packet)) == outbound(bytes(length))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fynx.esp._plane import ffi, lib
 from fynx.esp.reference import Window
+from fynx.plugin.dataplane import EspSuite
 from tests.unit.esp.workshop import inbound, lane
 
 QUICK = settings(max_examples=150, deadline=None, database=None)
@@ -98,3 +99,22 @@ def test_E13_a_forged_jump_leaves_the_window_where_it_was() -> None:
     assert made.put(jump[:-1] + bytes([jump[-1] ^ 1])) == []
     assert len(made.put(made.packet(2, inbound()))) == 1
     assert made.drops() == {"integrity": 1}
+
+
+def test_E17_numbers_far_ahead_cost_one_try_each_and_move_nothing() -> None:
+    """No resynchronisation (RFC 4303 appendix A3): a flood of low halves is tried with one high half each, no more."""
+    made = lane(suite=EspSuite(20, 128, esn=True), window=64)
+    assert len(made.put(made.packet(1, inbound()))) == 1
+    ahead = [made.packet(2**32 * lost + 5, inbound()) for lost in range(1, 60)]
+    assert made.put(*ahead) == []
+    assert made.drops() == {"integrity": len(ahead)}
+    assert made.engine.usage(1).sequence_in == 1
+    assert len(made.put(made.packet(2, inbound()))) == 1
+
+
+@pytest.mark.parametrize("lost", [2**32 - 65, 2**32])
+def test_E16_what_was_lost_may_be_almost_as_much_as_a_subspace(lost: int) -> None:
+    """Fewer than 2^32 less the window are bridged; with more the high half cannot be known, and the ICV refuses."""
+    made = lane(suite=EspSuite(20, 128, esn=True), window=64)
+    made.put(made.packet(100, inbound()))
+    assert len(made.put(made.packet(100 + lost, inbound()))) == int(lost < 2**32)

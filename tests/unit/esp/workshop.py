@@ -39,6 +39,9 @@ SUITES = {
     "aes128-sha256": EspSuite(12, 128, 12),
     "aes256-sha384": EspSuite(12, 256, 13),
     "aes256-sha512": EspSuite(12, 256, 14),
+    "aes128gcm16iiv": EspSuite(30, 128),
+    "aes256gcm16iiv": EspSuite(30, 256),
+    "chacha20poly1305iiv": EspSuite(31, 0),
 }
 WEST = Path("192.0.2.1", 4500, "192.0.2.2", 4500)
 EAST = Path("192.0.2.2", 4500, "192.0.2.1", 4500)
@@ -151,7 +154,7 @@ class Lane:
     def packet(self, number: int, body: bytes, next_header: int = 4, tail: bytes | None = None) -> bytes:
         """ESP around ``body``; ``tail`` replaces the proper padding and trailer."""
         end = trailer(self.key, len(body), next_header) if tail is None else tail
-        iv = number.to_bytes(self.key.iv_len, "big")
+        iv = number.to_bytes(8, "big").rjust(self.key.iv_len, b"\0") if self.key.iv_len else b""
         return seal(self.key, self.spec.spi_in, number, iv, body + end, esn=self.spec.suite.esn)
 
     def put(self, *packets: bytes, path: Path = WEST) -> list[bytes]:

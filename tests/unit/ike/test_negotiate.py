@@ -272,6 +272,27 @@ def test_description_falls_back_to_registry_names() -> None:
     assert describe(esp(CHACHA, NO_ESN), ALGORITHMS) == "chacha20poly1305"
 
 
+IMPLICIT_256 = transform(1, 30, 256)  # ENCR_AES_GCM_16_IIV
+
+
+@pytest.mark.parametrize(
+    ("theirs", "wanted"),
+    [((IMPLICIT_256, GCM_256), IMPLICIT_256), ((GCM_256,), GCM_256), ((GCM_128, GCM_256), GCM_256)],
+)
+def test_an_implicit_iv_is_taken_where_both_have_it(theirs: tuple[Transform, ...], wanted: Transform) -> None:
+    """The initiator offers the explicit cipher beside it for peers without (RFC 8750 section 5)."""
+    offered = (esp(IMPLICIT_256, GCM_256, NO_ESN),)
+    choice = choose_esp(offered, (esp(*theirs, NO_ESN),), ALGORITHMS, initial=True)
+    assert isinstance(choice, Choice), choice
+    assert choice.proposal.transforms == (wanted, NO_ESN)
+
+
+def test_an_implicit_iv_in_an_ike_proposal_is_refused() -> None:
+    """RFC 8750 section 7: not for IKE, whatever both sides say."""
+    both = (IMPLICIT_256, PRF_256, X25519)
+    assert isinstance(choose_ike((ike(*both),), (ike(*both),), ALGORITHMS), Refusal)
+
+
 TRANSFORMS = st.sampled_from(
     [GCM_256, GCM_128, CBC_256, CHACHA, PRF_256, PRF_384, SHA256, SHA512, INTEG_NONE, X25519, ECP_256, MODP_2048]
 )
