@@ -10,6 +10,7 @@ import benches.api as api
 import benches.esp as esp
 import benches.handshake as handshake
 import benches.latency as latency
+import benches.refuse as refuse
 import benches.tables as tables
 import benches.tunnel as tunnel
 from benches.lab import BenchError
@@ -26,6 +27,7 @@ def plain(run: Callable[[], Result]) -> Runner:
 BENCHES: dict[str, tuple[str, Runner]] = {
     "handshake": ("IKE_SA_INIT and IKE_AUTH with PSK: per second, CPU of each, time of one", plain(handshake.run)),
     "esp": ("packets per second sealed by each provider, in batches, one per call, and in Python", plain(esp.run)),
+    "refuse": ("CPU milliseconds to refuse an offer of hundreds of transforms", plain(refuse.run)),
     "api": ("packets per second through the library: in batches, and one per call", plain(api.run)),
     "tunnel": ("TCP and UDP through Fynx and others, in turn (--case, --system, --rounds, --seconds)", tunnel.run),
     "latency": ("pings through Fynx and other tunnels, in turn (--system, --rounds)", latency.run),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -11,15 +12,16 @@ from fynx.errors import Drop, Dropped
 from fynx.ike.cookie import CookieJar
 from fynx.ike.natd import packed
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
+from fynx.plugin.auth import Identity
 from fynx.plugin.crypto import Random
 from fynx.plugin.transport import Path
 from fynx.wire.header import Header
 from fynx.wire.iana import NotifyType
 from fynx.wire.payload import NoncePayload, NotifyPayload, Payload
 
-FAILURES_ALLOWED = 20
+FAILURES_OF_SOURCE, FAILURES_OF_IDENTITY = 20, 60
 FAILURES_FORGIVEN_S = 60.0
-SOURCES_REMEMBERED = 4096
+REMEMBERED = 4096
 
 
 class Peers:
@@ -100,6 +102,27 @@ class Bucket:
         return True
 
 
+class Failures:
+    """Failed authentications by source, or by the identity that was claimed: bounded, and forgiven after a while."""
+
+    def __init__(self, allowed: int) -> None:
+        self._allowed = allowed
+        self._known: dict[Hashable, tuple[int, float]] = {}
+
+    def too_many(self, now: float, key: Hashable) -> bool:
+        count, since = self._known.get(key, (0, now))
+        return count >= self._allowed and now - since < FAILURES_FORGIVEN_S
+
+    def add(self, now: float, key: Hashable) -> None:
+        """The count starts anew when the first one is long ago."""
+        count, since = self._known.get(key, (0, now))
+        if now - since >= FAILURES_FORGIVEN_S:
+            count, since = 0, now
+        if len(self._known) >= REMEMBERED and key not in self._known:
+            self._known.pop(next(iter(self._known)))
+        self._known[key] = (count + 1, since)
+
+
 class Admission:
     """Counts half-open SAs and failures by source, and asks for cookies when there are many."""
 
@@ -107,7 +130,8 @@ class Admission:
         self._policy = policy
         self._cookies = CookieJar(random)
         self._by_source: Counter[str] = Counter()
-        self._failures: dict[str, tuple[int, float]] = {}
+        self._sources, self._identities = Failures(FAILURES_OF_SOURCE), Failures(FAILURES_OF_IDENTITY)
+        self._proved: dict[tuple[str, Identity], None] = {}
         self.half_open = 0
         self.replies = Bucket(rate=100.0, size=200.0, level=200.0)
         """Limits what is sent to addresses that have proved nothing (section 2.21.4)."""
@@ -124,8 +148,7 @@ class Admission:
             raise Dropped(Drop.HALF_OPEN_LIMIT, "the host's limit")
         if self._by_source[path.remote] >= self._policy.half_open_per_source:
             raise Dropped(Drop.HALF_OPEN_LIMIT, "this source's limit")
-        count, since = self._failures.get(path.remote, (0, now))
-        if count >= FAILURES_ALLOWED and now - since < FAILURES_FORGIVEN_S:
+        if self._sources.too_many(now, path.remote):
             raise Dropped(Drop.ADMISSION, "too many failed authentications from this source")
 
     def cookie(self, now: float, spi_i: bytes, path: Path, payloads: tuple[Payload, ...]) -> bytes | None:
@@ -152,10 +175,18 @@ class Admission:
             del self._by_source[source]
 
     def failed(self, now: float, source: str) -> None:
-        """An authentication failed; the count starts anew when the last one is long ago."""
-        count, since = self._failures.get(source, (0, now))
-        if now - since >= FAILURES_FORGIVEN_S:
-            count, since = 0, now
-        if len(self._failures) >= SOURCES_REMEMBERED and source not in self._failures:
-            self._failures.pop(next(iter(self._failures)))
-        self._failures[source] = (count + 1, since)
+        """An authentication failed."""
+        self._sources.add(now, source)
+
+    def may_try(self, now: float, source: str, identity: Identity) -> bool:
+        """False while others guess at this identity's secret, however many addresses they have; an address that proved
+        the identity before is let in all the same (RFC 8019 section 4.2)."""
+        return (source, identity) in self._proved or not self._identities.too_many(now, identity)
+
+    def tried(self, now: float, source: str, identity: Identity, *, proved: bool) -> None:
+        if not proved:
+            self._identities.add(now, identity)
+            return
+        if len(self._proved) >= REMEMBERED:
+            self._proved.pop(next(iter(self._proved)))
+        self._proved[source, identity] = None

@@ -28,6 +28,7 @@ from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
 from fynx.ike.turns import Turns
 from fynx.ike.window import Arrival, HalfOpenKey
+from fynx.plugin.auth import Identity
 from fynx.plugin.crypto import Algorithms, Random
 from fynx.plugin.dataplane import Expire
 from fynx.plugin.extension import Extension, Role
@@ -146,6 +147,12 @@ class Endpoint:
 
     def candidates(self, path: Path) -> tuple[PeerPolicy, ...]:
         return self.peers.at(path.remote)
+
+    def may_try(self, sa: IkeSa, identity: Identity) -> bool:
+        return self.admission.may_try(self.now, sa.path.remote, identity)
+
+    def tried(self, sa: IkeSa, identity: Identity, *, proved: bool) -> None:
+        self.admission.tried(self.now, sa.path.remote, identity, proved=proved)
 
     def siblings(self, sa: IkeSa) -> tuple[IkeSa, ...]:
         return tuple(

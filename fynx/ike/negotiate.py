@@ -6,7 +6,7 @@ when each transform type that either side names has a common transform; leaving 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -25,7 +25,7 @@ Options = Mapping[int, Mapping[Key, Transform]]
 """The transforms by type, in order of preference."""
 
 ESP_SPI_LEN = 4
-MAX_COMPARED = 64
+MAX_COMPARED = 16
 """Proposals of a peer whose refusal is looked into for the sake of a good message."""
 
 
@@ -131,22 +131,21 @@ def _common(
     offered: tuple[Proposal, ...], policy: tuple[Proposal, ...], protocol: Protocol, algorithms: Algorithms
 ) -> list[Proposal]:
     """All pairs that agree, ours first, each reduced to one transform per type."""
-    relevant = [proposal for proposal in offered if proposal.protocol == protocol]
-    found = []
-    for ours in policy:
-        by_type = _by_type(ours)
-        wanted = {key for options in by_type.values() for key in options}
-        for theirs in relevant:
-            chosen = _match(_by_type(theirs, wanted), by_type, algorithms)
-            if isinstance(chosen, dict):
-                found.append(Proposal(theirs.number, theirs.protocol, theirs.spi, tuple(chosen.values())))
-    return found
+    own = [_by_type(ours) for ours in policy]
+    wanted = {key[:2] for by_type in own for options in by_type.values() for key in options}
+    relevant = [(one, _by_type(one, wanted)) for one in offered if one.protocol == protocol]
+    return [
+        Proposal(theirs.number, theirs.protocol, theirs.spi, tuple(chosen))
+        for ours in own
+        for theirs, options in relevant
+        if (chosen := _agreed(options, ours, algorithms)) is not None
+    ]
 
 
-def _by_type(proposal: Proposal, wanted: set[Key] | None = None) -> Options:
-    """With ``wanted``, only those and NONE are kept (a peer may send thousands); the type itself is always noted."""
+def _by_type(proposal: Proposal, pairs: set[tuple[int, int]] | None = None) -> Options:
+    """With ``pairs`` of type and id, only those and NONE are kept (a peer may send hundreds); the type itself is always
+    noted."""
     found: dict[int, dict[Key, Transform]] = {}
-    pairs = None if wanted is None else {key[:2] for key in wanted}
     for one in proposal.transforms:
         options = found.setdefault(one.type, {})
         if pairs is not None and one.id and (one.type, one.id) not in pairs:
@@ -156,25 +155,29 @@ def _by_type(proposal: Proposal, wanted: set[Key] | None = None) -> Options:
     return found
 
 
-def _match(theirs: Options, ours: Options, algorithms: Algorithms) -> dict[int, Transform] | list[int]:
-    """One transform per type; or the types on which the two do not meet."""
-    failed = []
-    chosen: dict[int, Transform] = {}
+def _agreed(theirs: Options, ours: Options, algorithms: Algorithms) -> list[Transform] | None:
+    """One transform per type that they name; None when the two do not meet, at the first type that shows it."""
+    chosen = []
+    for kind, common in _meet(theirs, ours, algorithms):
+        if common is None:
+            return None
+        if kind in theirs:
+            chosen.append(common)
+    return chosen
+
+
+def _meet(theirs: Options, ours: Options, algorithms: Algorithms) -> Iterator[tuple[int, Transform | None]]:
+    """Each type that either names, with the transform that both have."""
     aead = False
     for kind in sorted({**theirs, **ours}):
-        options, accepted = dict(theirs.get(kind, _absent(kind))), dict(ours.get(kind, _absent(kind)))
+        options, accepted = theirs.get(kind) or _absent(kind, theirs), ours.get(kind) or _absent(kind, ours)
         if kind == TransformType.INTEG:
             options, accepted = _for_cipher(options, aead=aead), _for_cipher(accepted, aead=aead)
         common = next((options[key] for key in accepted if key in options), None)
-        if common is None:
-            failed.append(kind)
-            continue
-        if kind == TransformType.ENCR:
+        if kind == TransformType.ENCR and common is not None:
             cipher = algorithms.cipher(common.id, common.key_bits)
             aead = bool(cipher and cipher.aead)
-        if kind in theirs:
-            chosen[kind] = common
-    return failed or chosen
+        yield kind, common
 
 
 def _for_cipher(options: Mapping[Key, Transform], *, aead: bool) -> dict[Key, Transform]:
@@ -182,12 +185,12 @@ def _for_cipher(options: Mapping[Key, Transform], *, aead: bool) -> dict[Key, Tr
     return {key: one for key, one in options.items() if (one.id == 0) == aead}
 
 
-def _absent(kind: int) -> Mapping[Key, Transform]:
+def _absent(kind: int, named: Options) -> Mapping[Key, Transform]:
     """What leaving a type out means: NONE for integrity and key exchanges; nothing acceptable for the others.
 
     An absent ESN transform meant "with ESN" in RFC 4306 and is an error in RFC 7296: we do not guess.
     """
-    if kind == TransformType.INTEG or kind in _KE_TYPES:
+    if kind not in named and (kind == TransformType.INTEG or kind in _KE_TYPES):
         return {(kind, 0, None): transform(kind, 0)}
     return {}
 
@@ -261,11 +264,12 @@ def _refusal(
         return Refusal(f"the peer offered no {protocol.name} proposal", f"configure one for {protocol.name} there")
     if not policy:
         return Refusal(f"no {protocol.name} proposal is configured here", "add one to the configuration")
+    named = [(one, _by_type(one)) for one in relevant]
     misses = [
         (len(failed), failed, theirs, ours)
-        for ours in policy
-        for theirs in relevant
-        if isinstance(failed := _match(_by_type(theirs), _by_type(ours), algorithms), list)
+        for ours, accepted in [(one, _by_type(one)) for one in policy]
+        for theirs, options in named
+        if (failed := [kind for kind, common in _meet(options, accepted, algorithms) if common is None])
     ]
     if not misses:
         return Refusal(

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fynx.wire.fault import syntax
 from fynx.wire.iana import KEY_LENGTH, Protocol
 
-MAX_TRANSFORMS = 512
-"""In one SA payload. The largest offers in use have under a hundred; more is a way to burn our time (row K4)."""
+MAX_PROPOSALS, MAX_TRANSFORMS = 64, 256
+"""In one SA payload. The largest offers in use have under a hundred transforms; more is a way to burn our time (row
+K4)."""
 
 _MAX_ATTRIBUTES = 2  # one is all that can be acceptable; a second shows that it is not
 _MORE_PROPOSALS = 2
@@ -139,8 +140,8 @@ def _proposal_bounds(data: bytes) -> list[tuple[int, int]]:
         transforms += data[offset + 7]
         bounds.append((offset, end))
         offset = end
-    if transforms > MAX_TRANSFORMS:
-        raise syntax(f"{transforms} transforms in one SA payload")
+    if transforms > MAX_TRANSFORMS or len(bounds) > MAX_PROPOSALS:
+        raise syntax(f"{len(bounds)} proposals with {transforms} transforms in one SA payload")
     return bounds
 
 

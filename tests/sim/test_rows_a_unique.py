@@ -7,6 +7,7 @@ import pytest
 from fynx.errors import FynxError
 from fynx.events import ChildRefused, HandshakeFailed, IkeDown
 from fynx.plugin import Identity
+from fynx.sim.trace import NoTrace
 from fynx.wire.header import parse_header
 from fynx.wire.iana import NotifyType, Protocol
 from fynx.wire.payload import AuthPayload, DeletePayload, IdPayload, NotifyPayload, Payload, SaPayload, TsPayload
@@ -146,12 +147,13 @@ def test_a27_fifty_sas_of_one_identity_leave_nothing_behind(unique: str) -> None
     assert not bench.node.plane.reserved
 
 
-def test_a28_failures_without_end_are_cut_off_and_hold_no_half_open_sas() -> None:
-    bench = Bench("responder")
+def test_a28_ten_thousand_failures_from_one_address_are_cut_off_and_hold_no_half_open_sas() -> None:
+    # {SA, KE, Ni}  -->  <--  {SA, KE, Nr};  SK {IDi, AUTH wrong, …}  -->  <--  SK {N(AUTHENTICATION_FAILED)};  again …
+    bench = Bench("responder", trace=NoTrace())
     script = bench.script
     answered = 0
-    for number in range(200):
-        script.spi_i, script.offer = number.to_bytes(8, "little").replace(b"\0", b"\7"), None
+    for number in range(10_000):
+        script.spi_i, script.spi_r = (number + 1).to_bytes(8, "big"), bytes(8)
         script.begin()
         for message in script.received():
             answered += 1
@@ -160,9 +162,40 @@ def test_a28_failures_without_end_are_cut_off_and_hold_no_half_open_sas() -> Non
             assert errors(script.request(AUTH, script.auth_payloads())) == [NotifyType.AUTHENTICATION_FAILED]
         assert bench.node.endpoint.counters()["half_open"] == 0
         assert bench.state() == ""
-        script.spi_r = bytes(8)
-    assert 0 < answered < 100
+    minutes = bench.world.now / 60
+    assert 0 < answered <= 20 * (minutes + 1)
     assert len(bench.events(HandshakeFailed)) == answered
+    assert bench.node.endpoint.counters()["drop_admission"] == 10_000 - answered
+
+
+def guessed(bench: Bench, number: int) -> Script:
+    """A stranger at an address of its own that claims to be Alice and has the wrong secret."""
+    script = newcomer(bench, number=number)
+    script.secret = b"guess %d" % number
+    assert errors(script.request(AUTH, child_of(script, number))) == [NotifyType.AUTHENTICATION_FAILED]
+    return script
+
+
+def test_a28_guesses_at_one_identity_from_many_addresses_are_cut_off() -> None:
+    bench = gateway()
+    bench.established()
+    for number in range(60):
+        guessed(bench, number)
+    late = newcomer(bench, number=61)
+    assert errors(late.request(AUTH, child_of(late, 61))) == [NotifyType.AUTHENTICATION_FAILED]
+    failure = bench.events(HandshakeFailed)[-1]
+    assert isinstance(failure, HandshakeFailed)
+    assert "too many failed authentications" in failure.reason
+    carol = newcomer(bench, CAROL, number=62)
+    assert not errors(carol.request(AUTH, child_of(carol, 62))), "another identity"
+    known = bench.script
+    known.spi_i, known.spi_r, known.offer = b"comeback", bytes(8), None
+    known.begin()
+    known.learn(known.one())
+    assert not errors(known.request(AUTH, child_of(known, 63))), "an address that proved it before"
+    bench.world.run(60.0)
+    later = newcomer(bench, number=64)
+    assert not errors(later.request(AUTH, child_of(later, 64)))
 
 
 def test_a28_a_source_that_failed_is_let_in_again_later() -> None:

@@ -79,9 +79,21 @@ class AuthTask:
             reason = f"no peer at {sa.path} is configured with the identity {identity}"
             raise self._fail(reason, "add a peer with that `remote: {id: …}`")
         sa.policies = (policy,)
-        yield from self._verify(policy, identity, auth)
+        yield from self._prove(policy, identity, auth)
         yield from self._authorize(identity)
         self._unique(policy, initial=notify(message, NotifyType.INITIAL_CONTACT) is not None)
+
+    def _prove(self, policy: PeerPolicy, identity: Identity, auth: AuthPayload) -> Running:
+        """As ``_verify``, unless somebody is guessing at this identity's secret."""
+        services = self.sa.services
+        if not services.may_try(self.sa, identity):
+            raise self._fail(f"too many failed authentications as {identity}", "it is let in again after a minute")
+        try:
+            yield from self._verify(policy, identity, auth)
+        except PeerFault:
+            services.tried(self.sa, identity, proved=False)
+            raise
+        services.tried(self.sa, identity, proved=True)
 
     def _pick(self, identity: Identity, wanted: IdPayload | None) -> PeerPolicy | None:
         """The peer by identity among those whose address fits, the one whose own identity was asked for first."""
