@@ -19,7 +19,6 @@ from fynx.ike.policy import HostPolicy
 from fynx.ike.protect import IkeSuite, Protector
 from fynx.ike.selectors import to_wire
 from fynx.plugin import ChildKeys, Identity, Offer, Path, Selector
-from fynx.sim.trace import Trace
 from fynx.sim.world import World
 from fynx.wire.encap import MARKER
 from fynx.wire.header import HEADER_LEN, Header, parse_header
@@ -306,16 +305,9 @@ class Script:
 class Bench:
     """One real Node and one Script against it."""
 
-    def __init__(
-        self,
-        role: str,
-        node_policy: HostPolicy | None = None,
-        seed: int = 1,
-        trace: Trace | None = None,
-        **changes: object,
-    ) -> None:
+    def __init__(self, role: str, node_policy: HostPolicy | None = None, seed: int = 1, **changes: object) -> None:
         """``role`` is that of the node: it initiates as Alice, or responds as Bob."""
-        self.world = World(seed, trace=trace)
+        self.world = World(seed)
         if role == "initiator":
             found = node_policy or policy(peer_of_alice())
             self.node = self.world.add(host("alice", ALICE, found, **changes))

@@ -107,6 +107,22 @@ def test_h14_too_many_payloads_are_refused(count: int) -> None:
     assert bench.state() == ""
 
 
+@pytest.mark.parametrize("count", [65, 8000])
+def test_h14_too_many_payloads_in_an_answer_are_refused(count: int) -> None:
+    many = chain([(PayloadType.NOTIFY, b"\0\0\x9c\x40", 0)] * count)
+    bench = Bench("initiator")
+    script = bench.started()
+    payloads = script.hear(script.one())
+    with bench.silent(Drop.TOO_LARGE):
+        script.send(script.clear_raw(INIT, *many, response=True))
+    script.respond_init(payloads)
+    script.one()
+    script.send(script.sealed_raw(AUTH, *many, 1, response=True))
+    bench.world.run(30.0)
+    assert bench.state() == ""
+    assert not bench.node.plane.children
+
+
 def test_h14_sixty_four_payloads_are_not_too_many() -> None:
     bench = Bench("responder")
     script = bench.established()

@@ -95,6 +95,32 @@ def test_h4_minor_versions_are_ignored(minor: int) -> None:
     assert parse_header(script.one()).minor == 0
 
 
+ANSWERS = {
+    "H4 minor version 15": (17, 0x2F, "auth_sent"),
+    "H5 reserved flags": (19, 0x20 | 0xC7, "auth_sent"),
+    "H3 major version 3": (17, 0x30, "init_sent"),
+    "H6 not a response": (19, 0x00, "init_sent"),
+    "H6 from an initiator": (19, 0x28, "init_sent"),
+    "H7 another exchange": (18, 99, "init_sent"),
+    "H8 an initiator SPI of zero": (0, 0, "init_sent"),
+    "H10 message id 1": (23, 1, "init_sent"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_h3_to_h10_the_header_of_an_answer_is_read_by_the_same_rules(name: str) -> None:
+    at, octet, state = ANSWERS[name]
+    bench = Bench("initiator")
+    script = bench.started()
+    script.own_init = script.clear(INIT, script.hear(script.one()), response=True)
+    script.own_init = altered(script.own_init, at, octet)
+    if name.startswith("H8"):
+        script.own_init = bytes(8) + script.own_init[8:]
+    script.send(script.own_init)
+    assert bench.state() == state
+    assert bool(script.received()) is (state == "auth_sent")
+
+
 @pytest.mark.parametrize("flag", [0x01, 0x02, 0x04, 0x10, 0x40, 0x80])
 def test_h5_reserved_flags_are_ignored(flag: int) -> None:
     bench = Bench("responder")

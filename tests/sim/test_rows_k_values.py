@@ -250,6 +250,18 @@ def test_k27_a_malformed_notification_in_a_first_message_is_dropped(name: str) -
         script.send(script.clear_raw(INIT, *chain([*parts(script.init_payloads()), bad])))
 
 
+@pytest.mark.parametrize("name", BAD_NOTIFIES)
+def test_k27_a_malformed_notification_in_the_answer_is_dropped(name: str) -> None:
+    bench = Bench("initiator")
+    script = bench.started()
+    payloads = script.hear(script.one())
+    bad = (PayloadType.NOTIFY, BAD_NOTIFIES[name], 0)
+    with bench.silent(Drop.SYNTAX):
+        script.send(script.clear_raw(INIT, *chain([*parts(payloads), bad]), response=True))
+    script.respond_init(payloads)
+    assert bench.state() == "auth_sent"
+
+
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("name", BAD_NOTIFIES)
 def test_k27_a_malformed_notification_is_invalid_syntax_and_not_echoed(role: str, name: str) -> None:
@@ -278,6 +290,17 @@ def test_k28_vendor_ids_are_ignored(data: bytes) -> None:
     trace = str(bench.world.trace)
     assert "\x1b" not in trace
     assert "\r" not in trace
+    assert all(len(str(event)) < 2000 for event in bench.node.events)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\n\r\x1b[31m\xff", b"v" * 60000])
+def test_k28_vendor_ids_in_the_answer_are_ignored(data: bytes) -> None:
+    bench = Bench("initiator")
+    script = bench.started()
+    script.respond_init([*script.hear(script.one()), VendorPayload(data)])
+    script.one()
+    script.send(script.sealed(AUTH, [*script.auth_payloads(), VendorPayload(data[:1000])], 1, response=True))
+    assert bench.state() == "established"
     assert all(len(str(event)) < 2000 for event in bench.node.events)
 
 

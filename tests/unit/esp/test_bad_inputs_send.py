@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -81,6 +82,17 @@ def test_E18_no_iv_is_ever_used_twice(suite: str) -> None:
             count += len(sealed)
         engine.stop()
     assert len(seen) == count == 6000
+
+
+@BOTH
+def test_E18_threads_that_seal_at_once_share_no_iv(suite: str) -> None:
+    engine = make()
+    engine.install(child(suite=SUITES[suite]))
+    length = 16 if SUITES[suite].integ_id else 8
+    with ThreadPoolExecutor(4) as threads:
+        sealed = [data for batch in threads.map(engine.send_inner, [[outbound()] * 64] * 64) for _, data in batch]
+    assert len(sealed) == 64 * 64
+    assert len({data[4:8] for data in sealed}) == len({data[8 : 8 + length] for data in sealed}) == len(sealed)
 
 
 def test_E18_ivs_of_cbc_cannot_be_guessed_from_one_another() -> None:
@@ -186,6 +198,22 @@ def test_E28_packets_of_many_sas_in_one_batch_find_their_own() -> None:
 
 
 SIZES = [*range(140), *range(1380, 1420), 2047, 2048, 9000, 16384, 32767, 65400, 65435, 65436, 65480, 65506, 65535]
+
+
+@pytest.mark.long
+@BOTH
+def test_E29_the_sweep_over_all_sizes_from_0_to_65535(suite: str) -> None:
+    near, far, spec = make(), make(), child(suite=SUITES[suite])
+    near.install(spec)
+    far.install(mirror(spec))
+    passed = 0
+    for size in range(65536):
+        packet = outbound()[:size] if size < 20 else ipv4("198.18.1.9", "198.18.2.7", bytes(size - 20), 253)
+        sealed = [data for _, data in near.send_inner([packet])]
+        far.receive_outer(WEST, sealed)
+        assert list(far.recv_inner()) == [packet] * len(sealed), size
+        passed += len(sealed)
+    assert passed + near.counters()["drop_too_big"] + 20 == 65536
 
 
 @BOTH

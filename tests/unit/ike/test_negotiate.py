@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -42,6 +41,7 @@ from tests.unit.ike.algorithms import (
     esp,
     ike,
 )
+from tests.unit.wire.effort import calls
 
 POLICY = (ike(GCM_256, GCM_128, PRF_384, PRF_256, X25519, ECP_256), ike(CBC_256, SHA256, PRF_256, MODP_2048))
 ESP_POLICY = (esp(GCM_256, GCM_128), esp(CBC_256, SHA256, NO_ESN))
@@ -320,15 +320,12 @@ def test_a_choice_is_one_transform_per_type_common_to_both_and_the_offerer_grant
     assert wire == (choice.proposal,)
 
 
-def test_the_largest_offer_costs_little_k4() -> None:
+def test_the_largest_offer_is_bounded_work_k4() -> None:
     flood = tuple(
         ike(*[transform(1 + index % 4, 1024 + index) for index in range(120)], number=number) for number in range(1, 9)
     )
-    best = min(_timed(flood) for _ in range(5))
-    assert best < 0.005 * 4  # the row asks for 5 ms; the factor is for a loaded test machine
 
+    def refuse() -> None:
+        assert isinstance(choose_ike(flood, POLICY, ALGORITHMS), Refusal)
 
-def _timed(flood: tuple[Proposal, ...]) -> float:
-    before = time.perf_counter()
-    assert isinstance(choose_ike(flood, POLICY, ALGORITHMS), Refusal)
-    return time.perf_counter() - before
+    assert calls(refuse) < 10_000
