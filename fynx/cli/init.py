@@ -12,7 +12,7 @@ from fynx.cli import example
 from fynx.cli.psk import generate
 from fynx.config.address import remote_network, selector
 from fynx.config.decode import NAME
-from fynx.errors import FynxError
+from fynx.run.failures import HostError
 from fynx.wire.identity import parse_identity
 
 
@@ -71,7 +71,8 @@ def init(output: Path, swanctl: Path, force: bool, **facts: str) -> None:
     site = example.Site(**facts, secret=generate())
     present = [path for path in (output, swanctl) if path.exists()]
     if present and not force:
-        raise FynxError(f"{present[0]} exists; choose another name with -o or --swanctl, or use --force")
+        remedy = "other names (-o FILE --swanctl FILE), or --force to overwrite"
+        raise HostError(f"{present[0]} exists", remedy=remedy)
     for path, text in ((output, example.fynx_yaml(site)), (swanctl, example.swanctl_conf(site))):
         _write(path, text)
         click.echo(f"{path}", err=False)

@@ -69,7 +69,7 @@ def boot_listed(source: str | Path, files: Sequence[FileCandidate] = ()) -> Regi
         problems.error("keys and values belong here", mark=tree.mark, remedy="fynx init writes an example")
         raise ConfigError(problems.errors)
     registry = _boot(tree, problems, files)
-    if registry is None:
+    if registry is None or problems.errors:
         raise ConfigError(problems.errors)
     return registry
 
@@ -106,16 +106,17 @@ def _read(source: str | Path) -> _File:
 
 
 def _boot(tree: Table, problems: Problems, files: Sequence[FileCandidate]) -> Registry | None:
-    """Boots what ``plugins`` lists. None when it cannot: the problems then say why, with their places."""
+    """Boots what ``plugins`` lists, or of it what there is, so that the rest of the file can be looked at too: the
+    problems then say what is missing. None when nothing boots."""
     names = _plugin_names(tree, problems)
     if names is None:
         return None
-    _, errors = select(names, installed())
+    chosen, errors = select(names, installed())
+    registry = None
     try:
-        if not errors:
-            return boot(names, files=files)
+        registry = boot([one.name for one in chosen] if errors else names, files=files)
     except PluginError as error:
-        errors = (error,)
+        errors = (*errors, error)
     except ConfigError as error:
         for problem in error.problems:
             problems.adopt(problem, path="plugins", mark=tree.marks.get("plugins"))
@@ -124,7 +125,7 @@ def _boot(tree: Table, problems: Problems, files: Sequence[FileCandidate]) -> Re
         origin = f" (distribution {one.distribution})" if one.distribution else ""
         mark = node.mark if node else tree.marks.get("plugins", tree.mark)
         problems.error(f"plugin {one.plugin!r}{origin}: {one.why}", path=one.path, mark=mark)
-    return None
+    return registry
 
 
 def _plugin_names(tree: Table, problems: Problems) -> tuple[str, ...] | None:

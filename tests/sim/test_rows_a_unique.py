@@ -93,7 +93,7 @@ def test_a27_replace_deletes_the_older_sa_and_tells_its_peer() -> None:
     old = bench.established()
     new = newcomer(bench)
     assert not errors(new.request(AUTH, child_of(new, 1)))
-    bench.world.run(3.0)  # a peer that authenticates again has a moment to delete the old SA itself
+    bench.world.run(18.0)  # time for our answer to be asked for again, and for the peer to delete the old SA itself
     request = old.one()
     assert old.opened(request) == (DeletePayload(Protocol.IKE, ()),)
     old.send(old.sealed(INFO, (), parse_header(request).message_id, response=True))

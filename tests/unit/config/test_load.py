@@ -228,10 +228,17 @@ def test_a_mistake_in_the_list_of_plugins_has_its_line_and_column() -> None:
     text = "plugins:\n  - psk\n  - x25518\n  - psk\n"
     with pytest.raises(ConfigError) as caught:
         load(text)
-    first, second = caught.value.problems
+    first, second = (one for one in caught.value.problems if one.path.startswith("plugins"))
     assert (first.path, first.line, first.column) == ("plugins[1]", 3, 5)
     assert "did you mean 'x25519'" in first.what
     assert (second.path, second.line, second.column) == ("plugins[2]", 4, 5)
+
+
+def test_a_plugin_that_is_not_there_hides_no_other_mistake() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("plugins: [default, +nowhere]\nhost: {transport: {udpp: {}}}\npeers: {hq: {ikes: []}}\n")
+    paths = {one.path for one in caught.value.problems}
+    assert {"plugins[1]", "host.transport.udpp", "peers.hq.ikes"} <= paths
 
 
 def test_a_broken_plugin_has_its_line_and_its_distribution(site: Site) -> None:
