@@ -36,6 +36,8 @@ class ChildSa:
     """The lower of the nonces of the exchange that made it."""
     ours: bool = True
     """We asked for it."""
+    more: bool = False
+    """The peer takes other traffic of the same policy too, in Child SAs of its own (RFC 7296 section 2.9)."""
     refused: int = 0
     """Rekeys that the peer put off, one after the other."""
     held: bool = False

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fynx.errors import StateError
 from fynx.ike import lifetimes
+from fynx.ike.child import ChildSa
 from fynx.ike.conversation import INIT
 from fynx.ike.effects import (
     CheckLiveness,
@@ -19,6 +20,7 @@ from fynx.ike.effects import (
     TerminateChild,
 )
 from fynx.ike.sa import IkeSa
+from fynx.ike.selectors import subset
 from fynx.ike.states import IkeState
 from fynx.wire.iana import ExchangeType
 
@@ -84,11 +86,21 @@ def _initiate_child(endpoint: Endpoint, command: InitiateChild) -> None:
 def _add_child(endpoint: Endpoint, sa: IkeSa, name: str, packet: Packet | None) -> None:
     asked = any(options.get("child") == name for _, options in sa.queue)
     running = any(one.options.get("child") == name for one in sa.exchanges.values())
-    if sa.child_of(name) is None and not asked and not running:
-        if packet is not None:
-            sa.packets[name] = packet
-        sa.start(ExchangeType.CREATE_CHILD_SA, child=name)
-        endpoint.pump(sa)
+    standing = [child for child in sa.children.values() if child.name == name and child.current]
+    if asked or running or (standing and not _another(standing, packet)):
+        return
+    if packet is not None:
+        sa.packets[name] = packet
+    options = {"child": name, "remake": True} if standing else {"child": name}
+    sa.start(ExchangeType.CREATE_CHILD_SA, **options)
+    endpoint.pump(sa)
+
+
+def _another(standing: list[ChildSa], packet: Packet | None) -> bool:
+    """Whether the peer, who narrowed what stands, may take this packet in one more Child SA (RFC 7296 section 2.9)."""
+    if packet is None or not any(child.more for child in standing):
+        return False
+    return not any(subset(packet[:1], one.local_ts) and subset(packet[1:], one.remote_ts) for one in standing)
 
 
 def _rekey(endpoint: Endpoint, command: Rekey) -> None:
@@ -119,10 +131,11 @@ def _terminate(endpoint: Endpoint, command: Terminate) -> None:
 
 def _terminate_child(endpoint: Endpoint, command: TerminateChild) -> None:
     sa = _established(endpoint, command.peer)
-    child = sa.child_of(command.child)
-    if child is None:
+    found = [child for child in sa.children.values() if child.name == command.child and child.current]
+    if not found:
         raise StateError(f"peer {command.peer!r} has no child {command.child!r} up")
-    sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle, name=child.name)
+    for child in found:
+        sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle, name=child.name)
     endpoint.pump(sa)
 
 

@@ -88,6 +88,9 @@ class Caller:
 
     def acquired(self, child: str, packet: Packet) -> None:
         """Traffic asks for this child: an attempt, unless one is under way or the last one has just failed."""
+        if child in (self.hands.children_up(self.name) or ()):  # what stands does not take this packet
+            self.hands.command(InitiateChild(self.name, child, packet))
+            return
         self.wanted.add(child)
         self.packets[child] = packet
         if self._task is None and not self.calling:

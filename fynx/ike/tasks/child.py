@@ -134,13 +134,26 @@ class ChildTask:
         if not local or not remote or not subset(local, policy.local) or not subset(remote, policy.remote):
             raise PeerFault(NotifyType.TS_UNACCEPTABLE, "the peer answered selectors wider than we offered")
         lost = self.old is not None and rekey_child.lost(self.old, self.ni, self.nr)
-        self.sa.packets.pop(self.name, None)
         local, remote = narrow(local, local), narrow(remote, remote)
         agreed = Agreed(policy, choice, self.spi_in, local, remote, not lost, translated, terms.tfc_allowed)
         yield from install(self.sa, agreed, self._material(initiator=True))
         self._installed(lost=lost)
-        if terms.more and self.old is None:
-            why = f"the peer narrowed the selectors to {told(local)} and {told(remote)}; the rest needs other Child SAs"
+        if self.old is None:
+            self._remember(newest(self.sa), terms)
+
+    def _remember(self, child: ChildSa, terms: Terms) -> None:
+        """Whether traffic outside these selectors is worth another request: not where the packet that asked is."""
+        packet = self.sa.packets.pop(self.name, None)
+        taken = packet is None or (subset(packet[:1], child.local_ts) and subset(packet[1:], child.remote_ts))
+        others = [other for other in self.sa.children.values() if other.name == self.name and other is not child]
+        if not taken and others:  # it adds nothing
+            self.sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle)
+            for other in others:
+                other.more = False
+        child.more = taken and (terms.more or "single" in self.options)
+        if terms.more:
+            kept = f"{told(child.local_ts)} and {told(child.remote_ts)}"
+            why = f"the peer narrowed the selectors to {kept}; other traffic gets Child SAs of its own as it comes"
             self.sa.emit(ChildDiffers(self.sa.peer, self.name, NotifyType.ADDITIONAL_TS_POSSIBLE.name, why))
 
     def _again(self, refusal: NotifyPayload) -> bool:

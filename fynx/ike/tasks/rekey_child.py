@@ -45,6 +45,7 @@ def finish(sa: IkeSa, old: ChildSa, new: ChildSa, *, lost: bool) -> None:
         sa.start(ExchangeType.INFORMATIONAL, delete_child=new.handle)
         _replaced(sa, old)
         return
+    new.more = old.more
     _tell(sa, old, new, by_us=True)
     if _replaced(sa, old):
         sa.start(ExchangeType.INFORMATIONAL, delete_child=old.handle)
@@ -112,6 +113,7 @@ def check_selectors(
 
 def replaced_by_peer(old: ChildSa, new: ChildSa, low: bytes) -> None:
     """We answered the peer's rekey. If ours is under way too, the nonces decide once both are through."""
+    new.more = old.more
     old.rival = Rival(new.handle, low)
     if old.state is ChildState.ACTIVE:
         old.advance(ChildEvent.REPLACED)
