@@ -1,4 +1,4 @@
-"""Builds the C of Fynx through cffi in API mode, in place: the plane, and the providers of the C loop.
+"""Builds the C of Fynx through cffi in API mode, in place: the plane, the providers of its loop, the stack's glue.
 
 ``python build_ffi.py`` rebuilds what changed; ``--into DIR`` writes elsewhere; ``--strict`` makes warnings errors, as
 CI wants (a user's newer compiler may know new ones); FYNX_SANITIZE=address,undefined builds for the sanitizers; CC
@@ -81,7 +81,7 @@ class Module:
 
 def modules(root: Path) -> tuple[Module, ...]:
     api = (root / "cext/api.h").read_text()
-    plane_cdef = PACKET + api.partition("/* cdef: begin */")[2].partition("/* cdef: end */")[0] + CALLBACKS
+    plane_cdef = PACKET + _between(api) + CALLBACKS
     plane = tuple(sorted(str(path.relative_to(root)) for path in (root / "cext").glob("*.c")))
     providers = tuple(
         Module(
@@ -95,7 +95,19 @@ def modules(root: Path) -> tuple[Module, ...]:
         for name in ("libcrypto", "ipsecmb", "sodium")
         if (root / f"cext/providers/{name}.c").is_file()
     )
-    return (Module("fynx.esp._plane", "fynx/esp", plane, plane_cdef, '#include "api.h"\n'), *providers)
+    return (Module("fynx.esp._plane", "fynx/esp", plane, plane_cdef, '#include "api.h"\n'), *providers, _net(root))
+
+
+def _net(root: Path) -> Module:
+    """TCP and UDP inside tunnels: lwIP is opened at run time."""
+    sources = tuple(sorted(str(path.relative_to(root)) for path in (root / "cext/net").glob("*.c")))
+    cdef = _between((root / "cext/net/net.h").read_text())
+    return Module("fynx.net._lwip", "fynx/net", sources, cdef, '#include "net/net.h"\n', ("-ldl",))
+
+
+def _between(header: str) -> str:
+    """What of a header cffi shall read."""
+    return header.partition("/* cdef: begin */")[2].partition("/* cdef: end */")[0]
 
 
 def build(root: Path = ROOT, into: Path | None = None, *, strict: bool = False) -> list[Path]:
@@ -151,7 +163,9 @@ def _flags() -> tuple[str, ...]:
 
 def _fingerprint(root: Path, module: Module, flags: Sequence[str]) -> str:
     headers = sorted([*(root / "cext").glob("*.h"), *(root / "cext/include").glob("*.h")])
-    if module.folder.startswith("plugins"):
+    if module.folder == "fynx/net":
+        headers = sorted((root / "cext/net").glob("*.h"))
+    elif module.folder.startswith("plugins"):
         headers = sorted([*(root / "cext/providers").glob("*.h"), *(root / "cext/include").glob("*.h")])
     digest = hashlib.sha256()
     for path in [*headers, *(root / source for source in module.sources)]:

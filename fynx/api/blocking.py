@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from fynx.api.addresses import Address
 from fynx.api.client import IpsecClient
@@ -19,6 +19,9 @@ from fynx.api.session import IpsecSession
 from fynx.api.streams import BATCH
 from fynx.errors import FynxError
 from fynx.metrics import Snapshot
+
+if TYPE_CHECKING:
+    from fynx.net.forward import Forwarder
 
 T = TypeVar("T")
 
@@ -53,6 +56,7 @@ class Client:
 
     def __init__(self, loop: Loop, client: IpsecClient) -> None:
         self._loop, self.inner = loop, client
+        self._forwarders: list[Forwarder] = []
 
     @property
     def address(self) -> str:
@@ -68,12 +72,26 @@ class Client:
     def recv_batch(self, limit: int = BATCH, timeout_s: float | None = None) -> list[bytes]:
         return self._loop.run(self.inner.recv_batch(limit), timeout_s)
 
+    def forward(self, listen: tuple[str, int], target: tuple[str, int]) -> tuple[str, int]:
+        """Opens a local port that leads through the tunnel to ``target``, until ``close``; where it listens."""
+        return self._listening(self.inner.forward(listen, target))
+
+    def socks(self, listen: tuple[str, int]) -> tuple[str, int]:
+        """As ``forward``, to wherever a SOCKS5 client says."""
+        return self._listening(self.inner.socks(listen))
+
+    def _listening(self, opening: Coroutine[Any, Any, Forwarder]) -> tuple[str, int]:
+        self._forwarders.append(self._loop.run(opening))
+        return self._forwarders[-1].address
+
     def metrics(self) -> Snapshot:
         return self.inner.metrics().snapshot()
 
     def close(self) -> None:
         """Idempotent."""
         if not self._loop._loop.is_closed():
+            while self._forwarders:
+                self._loop.run(self._forwarders.pop().close())
             self._loop.run(self.inner.shutdown())
             self._loop.close()
 

@@ -12,6 +12,7 @@ from fynx.api.addresses import Address, overlay_address, split
 from fynx.api.assemble import PEER, Place, client_config, registry
 from fynx.api.config import ClientConfig
 from fynx.api.runtime import Observed, Runtime, raised
+from fynx.api.sockets import Sockets, Wanted, attached
 from fynx.api.streams import BATCH, Tap, as_batch
 from fynx.events import ChildRekeyed, ChildUp, Event, IkeDown
 from fynx.faults import InvalidState
@@ -20,7 +21,7 @@ from fynx.ike.sa import IkeSa
 CLOSED = "the client is not connected"
 
 
-class IpsecClient(Observed):
+class IpsecClient(Observed, Sockets):
     """Nothing happens before ``connect``. ``async with`` shuts down at the end; several may live in one loop.
 
     Packets are whole IP packets from our inner addresses to the peer's. Dead peer detection and rekeying run by
@@ -122,9 +123,15 @@ class IpsecClient(Observed):
 
     async def _shut(self, *, graceful: bool) -> None:
         tap, self._tap = self._tap, None
+        self._detach(self._down or CLOSED)
         if tap is not None:
             tap.close(raised(InvalidState, self._down or CLOSED))
         await self._release(graceful=graceful and not self._down)
+
+    def attach(self, *addresses: str, mtu: int | None = None) -> None:
+        runtime, sa = self._standing()
+        ours = [one for child in sa.children.values() if child.current for one in child.local_ts]
+        self._net = attached(self._receiver(), runtime.plane, ours, Wanted(addresses, mtu))
 
     def should_perform_dpd(self) -> bool:
         """False without dead peer detection; else whether the peer was silent for its interval."""
@@ -179,6 +186,7 @@ class IpsecClient(Observed):
             case IkeDown() if self._tap is not None and not self.config.reconnect and self._sa() is None:
                 self._down = f"the tunnel is down: {event.reason}"
                 self._tap.end(raised(InvalidState, self._down))
+                self._detach(self._down)
 
     def _sa(self) -> IkeSa | None:
         if self._runtime is None or self._runtime.host.plane is None:

@@ -13,6 +13,7 @@ from fynx.api.client import IpsecClient
 from fynx.api.config import ClientConfig, ServerConfig, secret
 from fynx.api.runtime import raised
 from fynx.api.server import IpsecServer
+from fynx.api.sockets import Sockets, Wanted, attached
 from fynx.api.streams import BATCH, Tap, as_batch
 from fynx.events import Event
 from fynx.faults import InvalidParameter, InvalidState
@@ -91,7 +92,7 @@ def serve(
     return Opening(lambda: IpsecServer.bind(given, address), IpsecServer.shutdown)
 
 
-class Gateway:
+class Gateway(Sockets):
     """A host as ``fynx run`` makes it, in this loop, without files and control socket."""
 
     def __init__(self, host: Host) -> None:
@@ -117,6 +118,13 @@ class Gateway:
             raise InvalidState(NO_PACKETS)
         self.host.plane.send_inner(as_batch(packets))
 
+    def attach(self, *addresses: str, mtu: int | None = None) -> None:
+        sas = [sa for sa in self.host.driver.endpoint.sas.values() if sa.established]
+        ours = [one for sa in sas for child in sa.children.values() if child.current for one in child.local_ts]
+        if not ours:
+            raise InvalidState("no tunnel of this gateway is up")
+        self._net = attached(self._packets(), self.host.plane, ours, Wanted(addresses, mtu))
+
     async def recv_packet(self) -> bytes:
         return await self._packets().one()
 
@@ -129,6 +137,7 @@ class Gateway:
         return self._tap
 
     async def shutdown(self) -> None:
+        self._detach("the gateway is shut down")
         if self._tap is not None:
             self._tap.close(raised(InvalidState, "the gateway is shut down"))
         await self.host.stop()

@@ -112,6 +112,16 @@ class Tap(Mailbox[bytes]):
             self._plane = None
         self.end(why)
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether somebody waits for a packet."""
+        return bool(self._waiting)
+
+    def leave(self, why: Callable[[], FynxError]) -> None:
+        """Another takes the plane's packets from now on."""
+        self._plane = None
+        self.end(why)
+
     def _fill(self, limit: int) -> bool:
         if not self._items and self._plane is not None:
             self._items.extend(self._plane.recv_inner(max(limit, BATCH)))

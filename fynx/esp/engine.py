@@ -82,6 +82,7 @@ class Engine:
         self._upcall_room = bytearray(UPCALL_ROOM)
         self._inner_room = bytearray(INNER_ROOM)
         self._inner_lock = threading.Lock()
+        self._sockets = 0
 
     def configure(self, options: EngineOptions) -> None:
         given = ffi.new("struct fynx_options *")
@@ -93,6 +94,7 @@ class Engine:
         _checked(lib.fynx_plane_options(self._plane, given))
 
     def add_socket(self, fd: int, family: int, local_port: int) -> int:
+        self._sockets += 1
         return _checked(lib.fynx_plane_add_socket(self._plane, fd, family, local_port))
 
     def add_tun(self, fd: int, mtu: int) -> int:
@@ -218,6 +220,17 @@ class Engine:
                 found.append(bytes(data[at + 4 : at + 4 + length]))
                 at += 4 + (length + 3) // 4 * 4
         return found
+
+    def send_flat(self, data: bytearray, lengths: array.array[int], count: int) -> Sequence[tuple[Path, bytes]]:
+        """As ``send_inner``: ``count`` packets that lie end to end in ``data``."""
+        room = bytearray(0 if self._sockets else len(data) + SEAL_ROOM * count)
+        pointer = ffi.from_buffer("uint32_t[]", lengths)
+        size = lib.fynx_plane_send(self._plane, ffi.from_buffer(data), pointer, count, ffi.from_buffer(room), len(room))
+        return self._sealed(memoryview(room)[: _checked(size)])
+
+    def recv_flat(self, room: bytearray, limit: int = 256) -> int:
+        """As ``recv_inner``, into ``room``: for each packet 4 octets of length, then the packet padded to 4."""
+        return int(lib.fynx_plane_recv(self._plane, limit, ffi.from_buffer(room), len(room)))
 
     def match(self, packet: bytes) -> str:
         return MATCHES[_checked(lib.fynx_plane_match(self._plane, packet, len(packet)))]

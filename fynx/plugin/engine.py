@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -92,6 +93,15 @@ class Engine(Protocol):
         ...
 
     def recv_inner(self, limit: int = 256) -> Sequence[bytes]: ...
+
+    def send_flat(self, data: bytearray, lengths: array.array[int], count: int) -> Sequence[tuple[Path, bytes]]:
+        """As ``send_inner``: ``count`` packets that lie end to end in ``data``."""
+        ...
+
+    def recv_flat(self, room: bytearray, limit: int = 256) -> int:
+        """As ``recv_inner``, into ``room``: for each packet 4 octets of length in host order, then the packet padded
+        to 4. Returns the octets used."""
+        ...
 
     def match(self, packet: bytes) -> str:
         """What the policy database would do with an outbound inner packet: ``protect``, ``bypass``, ``discard``,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,20 @@ class PacketPlane(OuterPlane, Protocol):
 
     def on_inner(self, callback: Callable[[], None] | None) -> None:
         """``callback`` runs on the loop's thread when ``recv_inner`` has something."""
+        ...
+
+
+@runtime_checkable
+class FlatPlane(PacketPlane, Protocol):
+    """Batches as octets that no Python looks at: for a TCP/IP stack in C above the plane."""
+
+    def send_flat(self, data: bytearray, lengths: array.array[int], count: int) -> None:
+        """``count`` packets that lie end to end in ``data``; ``lengths`` (unsigned int) has their sizes."""
+        ...
+
+    def recv_flat(self, room: bytearray, limit: int = 256) -> int:
+        """Fills ``room``: for each packet 4 octets of length in host order, then the packet padded to 4; the octets
+        used."""
         ...
 
 
@@ -125,4 +140,4 @@ class EnginePlane:
             log.exception("an upcall of the data plane failed")
 
 
-__all__ = ["EnginePlane", "OuterPlane", "PacketPlane", "RoutedPlane"]
+__all__ = ["EnginePlane", "FlatPlane", "OuterPlane", "PacketPlane", "RoutedPlane"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,16 @@ class InprocPlane(EnginePlane):
         engine.start()
 
     def send_inner(self, packets: Sequence[bytes]) -> None:
-        sealed = self.engine.send_inner(packets)
+        self._out(self.engine.send_inner(packets))
+
+    def send_flat(self, data: bytearray, lengths: array.array[int], count: int) -> None:
+        self._out(self.engine.send_flat(data, lengths, count))
+
+    def recv_flat(self, room: bytearray, limit: int = 256) -> int:
+        return self.engine.recv_flat(room, limit)
+
+    def _out(self, sealed: Sequence[tuple[Path, bytes]]) -> None:
+        """What no socket of the engine's takes goes out through the transport."""
         if sealed:
             self.context.port.send([Datagram(path, data) for path, data in sealed])
 

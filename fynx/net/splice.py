@@ -1,0 +1,38 @@
+"""Two streams joined: what comes in on one goes out on the other, half closes and resets included."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+CHUNK = 1 << 16
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def splice(one: Streams, other: Streams) -> None:
+    """Until both directions have ended; a failure of one ends both."""
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_pump(one[0], other[1]))
+            both.create_task(_pump(other[0], one[1]))
+    except* OSError:
+        for writer in (one[1], other[1]):
+            writer.transport.abort()
+    finally:
+        for writer in (one[1], other[1]):
+            await hang_up(writer)
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while data := await source.read(CHUNK):
+        target.write(data)
+        await target.drain()
+    if target.can_write_eof():
+        target.write_eof()
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Closes; that the other end was quicker is no news."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
