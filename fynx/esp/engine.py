@@ -223,7 +223,7 @@ class Engine:
 
     def send_flat(self, data: bytearray, lengths: array.array[int], count: int) -> Sequence[tuple[Path, bytes]]:
         """As ``send_inner``: ``count`` packets that lie end to end in ``data``."""
-        room = bytearray(0 if self._sockets else len(data) + SEAL_ROOM * count)
+        room = bytearray(1 if self._sockets else sum(lengths[:count]) + SEAL_ROOM * count + 1)
         pointer = ffi.from_buffer("uint32_t[]", lengths)
         size = lib.fynx_plane_send(self._plane, ffi.from_buffer(data), pointer, count, ffi.from_buffer(room), len(room))
         return self._sealed(memoryview(room)[: _checked(size)])

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from fynx.errors import FynxError
 from fynx.faults import Io
 from fynx.net.socks import Open, serve_one
-from fynx.net.splice import Streams, hang_up, splice
+from fynx.net.splice import Streams, hang_up, reset, splice
 
 log = logging.getLogger("fynx.api")
 
@@ -51,7 +51,7 @@ class Forwarder:
         try:
             self.counted[await self._serve(client)] += 1
         except asyncio.CancelledError:
-            client[1].transport.abort()
+            reset(client[1])
             raise
 
     async def close(self) -> None:
@@ -77,7 +77,7 @@ def forward(opened: Open, target: Place) -> Forwarder:
             far = await opened(*target)
         except (OSError, FynxError) as error:
             log.info("%s port %d is not reached through the tunnel: %s", *target, error)
-            client[1].transport.abort()
+            reset(client[1])
             await hang_up(client[1])
             return "unreached"
         await splice(client, far)

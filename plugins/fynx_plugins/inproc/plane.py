@@ -6,7 +6,7 @@ import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fynx.plugin import Datagram, Engine, Plane, PlaneContext
+from fynx.plugin import Datagram, Engine, Path, Plane, PlaneContext
 from fynx.plugin.planes import EnginePlane
 
 
