@@ -73,11 +73,14 @@ async def test_a_reset_inside_is_a_reset_outside(far: Far) -> None:
 
 @looped
 async def test_what_is_not_reached_is_counted(far: Far) -> None:
-    async with far.tunnel() as tunnel, await tunnel.forward(LOCAL, (GATEWAY, 999)) as forwarder:
-        async with outside(forwarder) as (reader, _writer):
-            with pytest.raises(ConnectionResetError):
-                await reader.read()
-            await soon(lambda: forwarder.counted["unreached"] == 1)
+    async with (
+        far.tunnel() as tunnel,
+        await tunnel.forward(LOCAL, (GATEWAY, 999)) as forwarder,
+        outside(forwarder) as (reader, _writer),
+    ):
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        await soon(lambda: forwarder.counted["unreached"] == 1)
 
 
 @looped
@@ -99,10 +102,10 @@ async def test_a_socks_client_reaches_what_it_names(far: Far, request_: bytes) -
         await tunnel.socks(LOCAL) as proxy,
         outside(proxy) as (reader, writer),
     ):
-    writer.write(GREETING + request_ + b"hello")
-    assert await reader.readexactly(2) == b"\x05\x00"
-    assert (await reader.readexactly(10))[:2] == b"\x05\x00"
-    assert await reader.readexactly(5) == b"hello"
+        writer.write(GREETING + request_ + b"hello")
+        assert await reader.readexactly(2) == b"\x05\x00"
+        assert (await reader.readexactly(10))[:2] == b"\x05\x00"
+        assert await reader.readexactly(5) == b"hello"
 
 
 REFUSED = {
@@ -128,12 +131,12 @@ async def test_socks_refuses_by_number_and_counts(far: Far, name: str) -> None:
         await tunnel.socks(LOCAL) as proxy,
         outside(proxy) as (reader, writer),
     ):
-    writer.write(words)
-    writer.write_eof()
-    heard = await reader.read()
-    assert heard[: len(answer)] == answer
-    assert len(heard) in (len(answer), 12)
-    await soon(lambda: proxy.counted[counted] == 1)
+        writer.write(words)
+        writer.write_eof()
+        heard = await reader.read()
+        assert heard[: len(answer)] == answer
+        assert len(heard) in (len(answer), 12)
+        await soon(lambda: proxy.counted[counted] == 1)
 
 
 @looped
