@@ -101,6 +101,7 @@ struct fynx_plane_info {
   uint32_t uso;
   uint32_t gso;
   uint32_t gro;
+  uint32_t raw; /* sockets for ESP without UDP */
 };
 
 struct fynx_options { /* before any socket or device is added */
@@ -137,6 +138,7 @@ int fynx_plane_event_fd(struct fynx_plane *plane);
 int fynx_plane_inner_fd(struct fynx_plane *plane);
 int fynx_plane_options(struct fynx_plane *plane, const struct fynx_options *options);
 int fynx_plane_add_socket(struct fynx_plane *plane, int fd, int family, uint16_t local_port);
+int fynx_plane_add_raw(struct fynx_plane *plane, int fd, int family); /* protocol 50; paths with ports 0 use it */
 int fynx_plane_add_tun(struct fynx_plane *plane, int fd, uint32_t mtu);
 int fynx_plane_start(struct fynx_plane *plane);
 void fynx_plane_stop(struct fynx_plane *plane);
@@ -207,6 +209,8 @@ int64_t fynx_bench_loop(uintptr_t ops, const uint8_t *key, const uint8_t *salt, 
 /* The replay window alone: commits `seqs` in order, `accepted[i]` tells; `esn` infers from the low half. */
 int fynx_window_run(uint32_t size, int esn, const uint64_t *seqs, uint32_t n, uint8_t *accepted, uint64_t *inferred,
                     uint64_t start);
+/* What stands before ESP in a packet of a raw socket: octets, or -1 minus the number of the drop. */
+int fynx_raw_run(int four, const uint8_t *packet, uint32_t len);
 /* A frame cut into packets, and packets joined: as records of `fynx_plane_recv`, each frame behind its header. */
 size_t fynx_split_run(const uint8_t *vnet, const uint8_t *frame, uint32_t len, uint8_t *out, size_t room);
 size_t fynx_join_run(const uint8_t *data, const uint32_t *lengths, uint32_t n, int udp, uint8_t *out, size_t room);

@@ -217,6 +217,7 @@ struct fynx_socket {
   int fd;
   int family;
   uint16_t port;
+  bool raw; /* ESP without UDP */
 };
 
 enum fynx_spi_state { FYNX_SPI_FREE = 0, FYNX_SPI_RESERVED, FYNX_SPI_USED };
@@ -248,6 +249,7 @@ struct fynx_plane {
   uint32_t n_rx;
   struct fynx_socket sockets[FYNX_SOCKETS_MAX];
   uint32_t n_sockets;
+  uint32_t n_raw;
   _Atomic uint8_t *spi_state;  /* written under `control`; a worker looks at them for packets of no SA */
   _Atomic uint32_t *spi_value; /* of reserved ones */
   struct fynx_early *early;

@@ -23,6 +23,8 @@
 /* Refusals before or after any SA. */
 #define FYNX_PLANE_DROPS(X)                                                     \
   X(SHORT, "short")               /* datagram without room for an ESP header */ \
+  X(RAW_HEADER, "raw_header")     /* from a raw socket, without a whole IPv4 header before ESP */ \
+  X(RAW_FRAGMENT, "raw_fragment") /* from a raw socket, a piece of a packet */ \
   X(UNKNOWN_SPI, "unknown_spi")   /* no such SA (RFC 4303 section 3.4.2) */      \
   X(NO_POLICY, "no_policy")       /* nothing in the SPD fits */                 \
   X(NO_SA, "no_sa")               /* PROTECT without an SA: never in clear */   \
@@ -53,6 +55,8 @@
   X(SENDS, "sends")               \
   X(RECEIVE_BUFFERS, "receive_buffers") \
   X(SEND_MESSAGES, "send_messages") \
+  X(RAW_IN, "raw_in")             \
+  X(RAW_OUT, "raw_out")           \
   X(SPLIT_SENDS, "split_sends")   \
   X(TOO_BIG_TOLD, "too_big_told") \
   X(FRAGMENTED, "fragmented")     \

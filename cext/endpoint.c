@@ -13,13 +13,14 @@ static bool is_any(const uint8_t ip[16]) {
   return memcmp(ip, zero, 16) == 0 || (is_v4(ip) && memcmp(ip + 12, zero, 4) == 0);
 }
 
-/* The socket of the path's local port, of the peer's family if there is one; an IPv6 socket may carry IPv4. */
+/* The socket of the path's local port, of the peer's family if there is one; an IPv6 socket may carry IPv4. Without
+ * ports: a raw one of the family, or none. */
 static int choose_socket(const struct fynx_plane *plane, const struct fynx_path *path) {
-  bool v4 = is_v4(path->remote.ip);
+  bool v4 = is_v4(path->remote.ip), raw = !path->local.port && !path->remote.port;
   int best = -1, best_score = -1;
   for (uint32_t i = 0; i < plane->n_sockets; i++) {
     const struct fynx_socket *s = &plane->sockets[i];
-    if (!v4 && s->family == AF_INET) continue;
+    if ((!v4 && s->family == AF_INET) || s->raw != raw || (raw && v4 && s->family != AF_INET)) continue;
     int score = (s->port == path->local.port ? 2 : 0) + ((s->family == AF_INET) == v4 ? 1 : 0);
     if (score > best_score) {
       best = (int)i;

@@ -49,5 +49,6 @@ void fynx_plane_info(struct fynx_plane *plane, struct fynx_plane_info *info) {
   info->uso = plane->uso;
   info->gso = atomic_load_explicit(&plane->gso, memory_order_relaxed) != 0;
   info->gro = plane->gro;
+  info->raw = plane->n_raw;
   pthread_mutex_unlock(&plane->control);
 }

@@ -34,8 +34,8 @@ static uint32_t path_mtu(const struct fynx_socket *socket_of, const struct fynx_
   return mtu > 0 ? (uint32_t)mtu : 0;
 }
 
-static uint32_t limit_of(const struct fynx_sa_out *sa, bool four, uint32_t mtu) {
-  uint32_t around = (four ? 20u : 40u) + 8u + 8u + sa->iv_len + sa->icv_len;
+static uint32_t limit_of(const struct fynx_sa_out *sa, const struct fynx_socket *s, uint32_t mtu) {
+  uint32_t around = (s->family == AF_INET ? 20u : 40u) + (s->raw ? 0u : 8u) + 8u + sa->iv_len + sa->icv_len;
   if (mtu < around + LEAST4 + sa->block) return LEAST4;
   return (mtu - around) / sa->block * sa->block - 2 + sa->header;
 }
@@ -46,7 +46,7 @@ void fynx_mtu_look(struct fynx_plane *plane, struct fynx_sa_out *sa, const struc
   if (e->socket < 0 || now < atomic_load_explicit(&sa->look_ms, memory_order_relaxed)) return;
   atomic_store_explicit(&sa->look_ms, now + LOOK_MS, memory_order_relaxed);
   const struct fynx_socket *s = &plane->sockets[e->socket];
-  uint32_t mtu = path_mtu(s, e), limit = mtu ? limit_of(sa, s->family == AF_INET, mtu) : FYNX_INNER_MAX;
+  uint32_t mtu = path_mtu(s, e), limit = mtu ? limit_of(sa, s, mtu) : FYNX_INNER_MAX;
   atomic_store_explicit(&sa->limit, limit, memory_order_relaxed);
   uint32_t narrowest = atomic_load_explicit(&plane->narrowest, memory_order_relaxed);
   while (limit < narrowest && !atomic_compare_exchange_weak(&plane->narrowest, &narrowest, limit)) {

@@ -146,6 +146,7 @@ static uint32_t demultiplex(struct fynx_worker *w, const struct fynx_socket *soc
   uint32_t left = w->io->messages[at].msg_len;
   note_control(&notes, &w->io->messages[at].msg_hdr);
   note_remote(&notes.path.remote, w->io->names[at]);
+  if (socket->raw && !fynx_raw_take(w, socket, &data, &left)) return n;
   uint32_t segment = notes.segment ? notes.segment : left;
   uint8_t crowded = 0;
   if (n && left > segment && left / segment + n > FYNX_BATCH) {
@@ -154,7 +155,7 @@ static uint32_t demultiplex(struct fynx_worker *w, const struct fynx_socket *soc
   }
   do {
     uint32_t len = left < segment ? left : segment;
-    if (sort(w, socket->port, &notes.path, data, len)) {
+    if (socket->raw || sort(w, socket->port, &notes.path, data, len)) {
       w->slot[n].data = data;
       w->slot[n].len = len;
       w->slot[n].tos = notes.tos;

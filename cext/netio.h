@@ -33,6 +33,10 @@ struct fynx_io {
   struct fynx_join join;
 };
 
+/* raw.c */
+enum fynx_verdict fynx_raw_strip(bool four, uint8_t **data, uint32_t *len);
+bool fynx_raw_take(struct fynx_worker *w, const struct fynx_socket *socket, uint8_t **data, uint32_t *len);
+
 /* tun.c */
 uint32_t fynx_tun_read(struct fynx_worker *w);
 

@@ -157,7 +157,8 @@ void fynx_send_slots(struct fynx_worker *w, uint32_t n) {
       fynx_drop(w, slot, FYNX_DROP_NO_SOCKET);
       continue;
     }
-    bool same = gso && messages && belongs(&draft, slot, io->count[messages - 1]);
+    bool raw = w->plane->sockets[e->socket].raw;
+    bool same = gso && !raw && messages && belongs(&draft, slot, io->count[messages - 1]);
     if (!same && messages) finish_message(w, messages - 1, draft.first);
     if (messages && e->socket != draft.first->endpoint->socket) {
       send_run(w, w->plane->sockets[draft.first->endpoint->socket].fd, messages);
@@ -169,6 +170,7 @@ void fynx_send_slots(struct fynx_worker *w, uint32_t n) {
       io->messages[messages++].msg_hdr = (struct msghdr){
           .msg_name = (void *)(uintptr_t)e->name, .msg_namelen = e->name_len, .msg_iov = &io->iov[packets]};
     }
+    if (raw) fynx_count(w, FYNX_COUNT_RAW_OUT, 1);
     draft.total += slot->len;
     draft.closed = slot->len < draft.first->len;
     w->member[packets] = (uint8_t)i;

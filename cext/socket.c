@@ -1,4 +1,4 @@
-/* socket.c: UDP sockets that the plane serves: what they must tell, and what the kernel can do in batches. */
+/* socket.c: UDP and raw sockets that the plane serves: what they must tell, and what the kernel can do in batches. */
 #include <sched.h>
 
 #include "netio.h"
@@ -23,23 +23,32 @@ static void enlarge(int fd) {
 
 static void detect(struct fynx_plane *plane, int fd) {
   int none = 0, on = 1;
-  bool first = plane->n_sockets == 0;
+  bool first = plane->n_sockets == plane->n_raw;
   bool gso = plane->options.gso != FYNX_OFF && setsockopt(fd, SOL_UDP, UDP_SEGMENT, &none, sizeof none) == 0;
   bool gro = plane->options.gro != FYNX_OFF && setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on) == 0;
   atomic_store_explicit(&plane->gso, gso && (first || atomic_load(&plane->gso)), memory_order_relaxed);
   plane->gro = gro && (first || plane->gro);
 }
 
-/* The caller keeps the socket: nothing is duplicated, nothing is closed. */
-int fynx_plane_add_socket(struct fynx_plane *plane, int fd, int family, uint16_t local_port) {
+static int add(struct fynx_plane *plane, const struct fynx_socket *socket) {
   if (plane->started || plane->frozen) return FYNX_E_STATE;
   if (plane->n_sockets == FYNX_SOCKETS_MAX) return FYNX_E_FULL;
-  if (family != AF_INET && family != AF_INET6) return FYNX_E_ARGUMENT;
-  if (tell(fd, family)) return FYNX_E_SYSTEM;
-  enlarge(fd);
-  detect(plane, fd);
-  plane->sockets[plane->n_sockets] = (struct fynx_socket){.fd = fd, .family = family, .port = local_port};
+  if (socket->family != AF_INET && socket->family != AF_INET6) return FYNX_E_ARGUMENT;
+  if (tell(socket->fd, socket->family)) return FYNX_E_SYSTEM;
+  enlarge(socket->fd);
+  if (!socket->raw) detect(plane, socket->fd);
+  plane->n_raw += socket->raw;
+  plane->sockets[plane->n_sockets] = *socket;
   return (int)plane->n_sockets++;
+}
+
+/* The caller keeps the socket: nothing is duplicated, nothing is closed. */
+int fynx_plane_add_socket(struct fynx_plane *plane, int fd, int family, uint16_t local_port) {
+  return add(plane, &(struct fynx_socket){.fd = fd, .family = family, .port = local_port});
+}
+
+int fynx_plane_add_raw(struct fynx_plane *plane, int fd, int family) {
+  return add(plane, &(struct fynx_socket){.fd = fd, .family = family, .raw = true});
 }
 
 int fynx_plane_options(struct fynx_plane *plane, const struct fynx_options *options) {

@@ -24,7 +24,7 @@ STRONGSWAN = (
 )
 NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "interop": {"charon-systemd": STRONGSWAN, "tshark": ("tshark",), "ip": ("iproute2",), "nft": ("nftables",)},
-    "netns": {"ip": ("iproute2",), "nft": ("nftables",), "ping": ("iputils-ping",)},
+    "netns": {"ip": ("iproute2",), "nft": ("nftables",), "ping": ("iputils-ping",), "tshark": ("tshark",)},
     "monitoring": {"prometheus": ("prometheus",), "promtool": ("prometheus",)},
     "cext": {"clang": ("clang", "libclang-rt-14-dev"), "cc": ("gcc", "libc6-dev")},
     "demo": {"ip": ("iproute2",), "nft": ("nftables",), "ping": ("iputils-ping",)},

@@ -112,11 +112,14 @@ def _show(found: Mapping[str, Any]) -> None:
         for child in peer["children"]:
             net = f"{' '.join(child['local'])} <-> {' '.join(child['remote'])}"
             traffic = [_octets(child["bytes_in"]), _octets(child["bytes_out"])]
-            rows.append([f"  {child['name']}", child["state"], net, "", child["esp"], child["provider"], *traffic])
+            esp = child["esp"] if child["encap"] == "udp" else f"{child['esp']}, no UDP"
+            rows.append([f"  {child['name']}", child["state"], net, "", esp, child["provider"], *traffic])
     table(["peer / child", "state", "where", "since", "esp", "provider", "in", "out"], rows)
     plane = found.get("plane", {})
     if plane.get("mode") == "tun":
         click.echo(_offloads(plane))
+    if any(child["encap"] != "udp" for peer in found["peers"] for child in peer["children"]):
+        click.echo("ESP without UDP: the kernel sends and receives it packet by packet, several times slower")
     for warning in _warnings(plane):
         click.echo(f"warning: {warning}", err=True)
 

@@ -72,6 +72,7 @@ def machine() -> Iterator[Finding]:
         yield _port(port)
     yield _ipv6()
     yield _batches()
+    yield _raw_esp()
     yield _nft()
     yield _reverse_path()
     yield _forwarding()
@@ -152,6 +153,16 @@ def _batches() -> Finding:
         text = f"the kernel lacks {' and '.join(missing)}: a tunnel is several times slower"
         return Finding("datagram batches", "warn", text)
     return Finding("datagram batches", "ok", "UDP_SEGMENT and UDP_GRO")
+
+
+def _raw_esp() -> Finding:
+    """What ``host.transport.udp.encap: auto`` needs; nobody else does, so that it is never a fault."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, 50).close()
+    except OSError as error:
+        text = f"not available ({error.strerror}): `encap: auto` cannot start, `encap: always` does without"
+        return Finding("ESP without UDP", "ok", text)
+    return Finding("ESP without UDP", "ok", "available for `encap: auto`; without batches it is several times slower")
 
 
 def _nft() -> Finding:

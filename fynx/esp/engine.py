@@ -97,6 +97,9 @@ class Engine:
         self._sockets += 1
         return _checked(lib.fynx_plane_add_socket(self._plane, fd, family, local_port))
 
+    def add_raw(self, fd: int, family: int) -> int:
+        return _checked(lib.fynx_plane_add_raw(self._plane, fd, family))
+
     def add_tun(self, fd: int, mtu: int) -> int:
         return _checked(lib.fynx_plane_add_tun(self._plane, fd, mtu))
 
@@ -133,7 +136,7 @@ class Engine:
     def activate(self, handle: int) -> None:
         _checked(lib.fynx_child_activate(self._plane, self._find(handle).child))
 
-    def move(self, handle: int, path: Path, encap: bool) -> None:  # noqa: ARG002  ESP always travels in UDP here
+    def move(self, handle: int, path: Path, encap: bool) -> None:  # noqa: ARG002  a path without ports says it
         installed = self._find(handle)
         _checked(lib.fynx_child_move(self._plane, installed.child, self._addresses.path(path)))
         self._installed[handle] = Installed(installed.child, installed.chosen, path)
@@ -252,6 +255,7 @@ class Engine:
             "refused": dict(self._chooser.refused),
             "measured_ns": dict(self._chooser.measured),
             "offloads": {name: bool(getattr(info, name)) for name in OFFLOADS},
+            "raw_sockets": info.raw,
             "rates": {
                 name: round(counted[packets] / counted[calls], 2)
                 for name, (packets, calls) in RATES.items()

@@ -168,6 +168,8 @@ class ChildSnapshot:
     local: tuple[str, ...]
     remote: tuple[str, ...]
     esp: str
+    encap: bool = True
+    """What we send travels in UDP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ class HostPolicy:
     children_per_sa: int = 256
     vendor_id: bytes = b""
     keylog: bool = False
+    raw_esp: bool = False
+    """ESP may travel without UDP, where ``encap`` is ``auto`` and no NAT was found."""
     crash_secret: bytes = field(default=b"", repr=False)
     """Makes the tokens of RFC 6290, the same after a restart; empty: no tokens are made."""
     pools: tuple[PoolPolicy, ...] = ()

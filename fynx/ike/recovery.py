@@ -62,7 +62,7 @@ def _talks_to(endpoint: Endpoint, path: Path) -> IkeSa | None:
 
 def _same_port(sa: IkeSa, path: Path) -> bool:
     """Behind one NAT there may be several peers; IKE itself may have stayed on 500."""
-    return sa.path.remote_port in (path.remote_port, 500)
+    return sa.path.remote_port in (path.remote_port, 500) or not path.remote_port
 
 
 def follow_hint(endpoint: Endpoint, sa: IkeSa) -> None:

@@ -8,6 +8,7 @@ from fynx.ike.child import ChildSa
 from fynx.ike.effects import ChildSnapshot, IkeSnapshot
 from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import show
+from fynx.ike.tasks.install import in_udp
 
 if TYPE_CHECKING:
     from fynx.ike.endpoint import Endpoint
@@ -34,13 +35,13 @@ def snapshot(sa: IkeSa) -> IkeSnapshot:
         spi_r=sa.spi_r.hex(),
         suite=sa.suite.keyword if sa.suite is not None else "",
         established_at=sa.established_at,
-        children=tuple(_child(child) for child in sa.children.values()),
+        children=tuple(_child(child, in_udp(sa)) for child in sa.children.values()),
         virtual=sa.virtual.settings if sa.virtual is not None else None,
         virtual_ours=sa.virtual is not None and sa.virtual.ours,
     )
 
 
-def _child(child: ChildSa) -> ChildSnapshot:
+def _child(child: ChildSa, encap: bool) -> ChildSnapshot:
     return ChildSnapshot(
         name=child.name,
         state=child.state.value,
@@ -51,4 +52,5 @@ def _child(child: ChildSa) -> ChildSnapshot:
         local=tuple(show(one) for one in child.local_ts),
         remote=tuple(show(one) for one in child.remote_ts),
         esp=child.suite.keyword,
+        encap=encap,
     )

@@ -10,6 +10,7 @@ from fynx.events import (
     ChildRefused,
     HandshakeFailed,
     IkeDown,
+    NatDetected,
     PathChanged,
     PeerDead,
     Retransmitted,
@@ -19,10 +20,11 @@ from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move
 from fynx.ike.fitting import probe, send
 from fynx.ike.fragments import Incomplete
+from fynx.ike.natd import NatStatus
 from fynx.ike.sa import Failure, IkeSa
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.tasks.delete import remove_child
-from fynx.ike.tasks.install import esp_path
+from fynx.ike.tasks.install import esp_path, in_udp
 from fynx.ike.timers import Timer
 from fynx.plugin.keylog import IkeKeyRecord
 from fynx.plugin.transport import Path
@@ -339,12 +341,19 @@ def _move(endpoint: Endpoint, sa: IkeSa, path: Path) -> None:
     if sa.established and str(before) != str(path):
         sa.emit(PathChanged(sa.peer, str(before), str(path)))
     for handle in sa.children:
-        endpoint.effect(Move(handle, esp_path(path), encap=True))
+        endpoint.effect(Move(handle, esp_path(sa), in_udp(sa)))
 
 
 def path_seen(endpoint: Endpoint, handle: int, path: Path) -> None:
+    """A newest packet came from elsewhere. In UDP where we send without: its sender knows of a NAT, or wants it so, and
+    we follow (2.23). Without UDP where we send in UDP: it may, and nothing changes."""
     sa = endpoint.handles.get(handle)
-    if sa is not None and sa.established and _may_move(sa) and path != sa.path and path.local_port != 500:
+    if sa is None or not sa.established or path == sa.path or path.local_port in (0, 500):
+        return
+    if not in_udp(sa) and path.remote == sa.path.remote:
+        sa.nat = NatStatus(local=sa.nat is not None and sa.nat.local, remote=True)
+        sa.emit(NatDetected(sa.peer, sa.nat.local, sa.nat.remote))
+    if _may_move(sa):
         _move(endpoint, sa, path)
 
 

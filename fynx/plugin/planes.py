@@ -79,9 +79,12 @@ class EnginePlane:
         self._closed = False
 
     def take_sockets(self) -> None:
-        """Gives the engine every socket of the transport on which ESP may arrive in UDP (RFC 3948)."""
+        """Gives the engine every socket of the transport on which ESP may arrive: in UDP (RFC 3948), or by itself."""
         for each in self.context.port.sockets():
-            if each.encapsulated:
+            if each.raw:
+                self.engine.add_raw(each.fd, each.family)
+                each.taken = True
+            elif each.encapsulated:
                 self.engine.add_socket(each.fd, each.family, each.local_port)
                 each.taken = True
 

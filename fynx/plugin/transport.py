@@ -85,6 +85,8 @@ class PortSocket:
     local_port: int
     encapsulated: bool
     taken: bool = False
+    raw: bool = False
+    """ESP without UDP (IP protocol 50): only a plane reads it and sends on it."""
 
 
 class Transport(Protocol):

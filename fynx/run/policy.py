@@ -45,6 +45,7 @@ def host_policy(
         half_open_s=host.half_open_s,
         children_per_sa=host.children_per_sa,
         keylog=host.keylog is not None,
+        raw_esp=_transport_encap(host.transport) == "auto" and host.transport.name == "udp",
         crash_secret=crash_secret,
         pools=tuple(pool_policy(name, pool) for name, pool in host.pools.items()),
     )

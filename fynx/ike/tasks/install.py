@@ -24,6 +24,7 @@ from fynx.plugin.work import InstallChild
 from fynx.wire.iana import NotifyType
 
 LOWEST_SPI = 256
+IKE_PORT = 500
 
 
 class DeletedEarly(FynxError):
@@ -71,8 +72,8 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         suite=choice.suite,
         keys_in=inward,
         keys_out=outward,
-        path=esp_path(sa.path),
-        encap=True,
+        path=esp_path(sa),
+        encap=in_udp(sa),
         mode=policy.mode,
         local_ts=agreed.local,
         remote_ts=agreed.remote,
@@ -97,9 +98,17 @@ def newest(sa: IkeSa) -> ChildSa:
     return next(reversed(sa.children.values()))
 
 
-def esp_path(path: Path) -> Path:
-    """ESP travels in UDP on port 4500, also where IKE itself stayed on 500 (RFC 3948 section 2.1)."""
-    return replace(path, local_port=4500, remote_port=4500) if path.local_port == 500 else path
+def in_udp(sa: IkeSa) -> bool:
+    """Whether ESP travels in UDP: with a NAT between, or where IKE itself left port 500 (RFC 7296 section 2.23)."""
+    plain = sa.policy.encap == "auto" and sa.services.policy.raw_esp and sa.path.local_port == IKE_PORT
+    return not plain or (sa.nat is not None and sa.nat.found)
+
+
+def esp_path(sa: IkeSa) -> Path:
+    """Port 4500, also where IKE itself stayed on 500 (RFC 3948 section 2.1); ports 0 stand for ESP without UDP."""
+    if not in_udp(sa):
+        return replace(sa.path, local_port=0, remote_port=0)
+    return replace(sa.path, local_port=4500, remote_port=4500) if sa.path.local_port == IKE_PORT else sa.path
 
 
 def announce(sa: IkeSa, child: ChildSa) -> None:

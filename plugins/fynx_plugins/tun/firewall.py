@@ -32,6 +32,8 @@ class Fence:
     pairs: tuple[Pair, ...]
     late: tuple[Policy, ...] = ()
     """Static policies that come after a PROTECT: what that takes they do not concern."""
+    raw: bool = False
+    """ESP comes without UDP too."""
 
     @property
     def needed(self) -> bool:
@@ -68,6 +70,8 @@ def _outside(fence: Fence) -> Iterator[str]:
     yield f'  iifname {{ "lo", "{fence.device}" }} accept'
     if fence.ports:
         yield f"  udp dport {{ {', '.join(map(str, sorted(set(fence.ports))))} }} accept"
+    if fence.raw:
+        yield "  meta l4proto esp accept"
     yield "  icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept"
     yield from _both_ways(fence.static)
     yield from _protected(fence.pairs)

@@ -243,7 +243,9 @@ class TunPlane(EnginePlane):
             return
         self._fences += 1
         ports = tuple(path.local_port for path in self.context.port.local)
-        fence = firewall.Fence(self._config.device, self.mark, ports, self._static, tuple(self._pairs), self._late)
+        raw = any(each.raw for each in self.context.port.sockets())
+        pairs = tuple(self._pairs)
+        fence = firewall.Fence(self._config.device, self.mark, ports, self._static, pairs, self._late, raw)
         done = self._fence_thread.submit(self._fence_if_last, self._fences, fence)
         if wait:
             done.result(firewall.WAIT_S)

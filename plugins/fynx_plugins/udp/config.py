@@ -12,7 +12,8 @@ class UdpConfig:
     """Where IKE and ESP-in-UDP are received.
 
     ``listen``: local addresses, IPv4 and IPv6. ``ports``: the IKE port, then the one for NAT traversal; 0 lets the
-    system choose. ``encap``: ``always`` puts ESP into UDP even without a NAT; ``auto`` only where a NAT was detected.
+    system choose. ``encap``: ``always`` puts ESP into UDP even without a NAT; ``auto`` only where a NAT was detected,
+    and else sends it as IP protocol 50, a packet at a time (needs CAP_NET_RAW).
     """
 
     listen: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104  a VPN gateway serves all its addresses by default

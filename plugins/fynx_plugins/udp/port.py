@@ -15,6 +15,7 @@ from fynx.plugin import Datagram, Deliver, Path, Port, PortSocket
 from fynx_plugins.udp.config import UdpConfig
 from fynx_plugins.udp.icmp import IcmpEars
 from fynx_plugins.udp.pktinfo import CONTROL_ROOM, local_address, source_control
+from fynx_plugins.udp.raw import open_raw, shared
 
 BATCH = 64
 """Datagrams read per wake-up, so that one busy socket cannot hold the loop."""
@@ -44,8 +45,9 @@ class UdpPort:
 
     framing: Literal["udp", "message"] = "udp"
 
-    def __init__(self, listeners: Sequence[Listener], deliver: Deliver) -> None:
+    def __init__(self, listeners: Sequence[Listener], deliver: Deliver, raw: Sequence[socket.socket] = ()) -> None:
         self._listeners = tuple(listeners)
+        self._raw = tuple((sock, shared(sock)) for sock in raw)
         self._deliver = deliver
         self._loop: asyncio.AbstractEventLoop | None = None
         self._attached: list[int] = []
@@ -59,7 +61,7 @@ class UdpPort:
         return tuple(Path(each.address, each.shared.local_port, "", 0) for each in self._listeners)
 
     def sockets(self) -> Sequence[PortSocket]:
-        return [each.shared for each in self._listeners]
+        return [each.shared for each in self._listeners] + [each for _, each in self._raw]
 
     def on_unreachable(self, tell: Callable[[Path], None]) -> None:
         self._tell = tell
@@ -88,6 +90,8 @@ class UdpPort:
         self._attached.clear()
         for each in self._listeners:
             each.sock.close()
+        for sock, _ in self._raw:
+            sock.close()
 
     def _send_one(self, datagram: Datagram) -> bool:
         path = datagram.path
@@ -141,11 +145,12 @@ class UdpTransport:
         try:
             for wanted in config.ports:
                 listeners += _open_port(config.listen, wanted)
+            raw = open_raw(config.listen) if config.encap == "auto" else []
         except OSError:
             for each in listeners:
                 each.sock.close()
             raise
-        return UdpPort(listeners, deliver)
+        return UdpPort(listeners, deliver, raw)
 
 
 def _open_port(addresses: Sequence[str], wanted: int) -> list[Listener]:
