@@ -12,6 +12,7 @@ import ctypes
 import random
 import time
 from collections.abc import Callable
+from functools import cache
 
 from benches.aead import CIPHERS, ordered
 from benches.esp import number
@@ -74,6 +75,7 @@ def told(nanoseconds: int) -> int:
     return nanoseconds
 
 
+@cache
 def best() -> tuple[Provider, int]:
     """The first provider with AES-128-GCM, and its operations."""
     suite = CIPHERS[0].suite

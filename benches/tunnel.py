@@ -3,7 +3,8 @@
 A case is a kind of traffic and, where it differs from the bare case, suffixes: ``tcp1-ipv6-segmented``. A bare case is
 IPv4, AES-128-GCM, offloads passed through, one SA, an outer MTU of 1500. Every system of every case has namespaces and
 daemons of its own, all up at once; a round measures each of them once, so that ratios are those of neighbours in time.
-``CASE-cpu`` is the processor time of both daemons per 10^9 octets that came through.
+``CASE-cpu`` is the processor time of both daemons per 10^9 octets that came through; ``tcp1-cipher`` what it is above
+that of the null cipher, beside the bare library.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import isfinite, nan
 
+from benches.aead import CIPHERS, bare_loop
 from benches.lab import BenchError
 from benches.result import Result
+from benches.tables import best
 from benches.traffic import KINDS, UNITS, measure
 from benches.tunnels.base import Bare, Tunnel, Variant
 from benches.tunnels.fynx import Fynx
 from benches.tunnels.openvpn import Openvpn
 from benches.tunnels.strongswan import Strongswan
 from benches.tunnels.wireguard import NewWireguard, Wireguard
-from benches.tunnels.yardsticks import Null, PerPacket, PythonPerPacket
+from benches.tunnels.yardsticks import Null, PerPacket, Plane, PythonPerPacket
 
 ROUNDS = 7
 SYSTEMS: dict[str, type[Tunnel]] = {
@@ -33,12 +36,14 @@ SYSTEMS: dict[str, type[Tunnel]] = {
     "wireguard-go-20231211": NewWireguard,
     "wireguard-go-20220316": Wireguard,
     "openvpn": Openvpn,
+    "plane": Plane,
     "null": Null,
     "c-per-packet": PerPacket,
     "python-per-packet": PythonPerPacket,
     "bare": Bare,
 }
 RIVALS = ("strongswan", "wireguard-go-20231211", "wireguard-go-20220316", "openvpn")
+OURS = ("fynx", "plane")
 SUFFIXES: dict[str, dict[str, object]] = {
     "aes256gcm16": {"suite": "aes256gcm16"},
     "chacha20poly1305": {"suite": "chacha20poly1305"},
@@ -48,7 +53,7 @@ SUFFIXES: dict[str, dict[str, object]] = {
     "sas10000": {"sas": 10000},
 }
 DEFAULT = {
-    "tcp1": tuple(SYSTEMS),
+    "tcp1": tuple(name for name in SYSTEMS if name != "plane"),
     "tcp4": ("fynx", *RIVALS),
     "udp1400": ("fynx", *RIVALS),
     "udp64": ("fynx", *RIVALS),
@@ -57,7 +62,7 @@ DEFAULT = {
     "tcp1-aes256gcm16": ("fynx", "strongswan", "openvpn"),
     "tcp1-chacha20poly1305": ("fynx", "strongswan", "openvpn"),
     "tcp1-sas100": ("fynx",),
-    "tcp1-sas10000": ("fynx",),
+    "tcp1-sas10000": ("plane",),
 }
 
 
@@ -90,6 +95,12 @@ class Run:
     tunnels: dict[tuple[Variant, str], Tunnel] = field(default_factory=dict)
     rates: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     costs: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    cipher_ns: list[float] = field(default_factory=list)
+
+    @property
+    def compares_cipher(self) -> bool:
+        planned = {(case.name, system) for case, system in self.plan}
+        return {("tcp1", "fynx"), ("tcp1", "null")} <= planned
 
     def up(self, stack: ExitStack) -> None:
         for case, system in self.plan:
@@ -102,6 +113,8 @@ class Run:
             print(f"up: {tunnel.name} {' '.join(case.variant.words)}", file=sys.stderr)
 
     def round(self) -> None:
+        if self.compares_cipher:
+            self.cipher_ns.append(cipher_ns_per_octet())
         for case, system in self.plan:
             tunnel = self.tunnels[case.variant, system]
             before = tunnel.processor_s()
@@ -113,7 +126,7 @@ class Run:
 
 
 def plan(cases: Sequence[str], systems: Sequence[str]) -> list[tuple[Case, str]]:
-    """Cases in order, each with its systems; a case with suffixes brings the bare one of Fynx along, to compare."""
+    """Cases in order, each with its systems; a case with suffixes brings our bare one along, to compare."""
     named = list(cases) or list(DEFAULT)
     if unknown := [system for system in systems if system not in SYSTEMS]:
         raise BenchError(f"no system {unknown[0]!r}; there are: {', '.join(SYSTEMS)}")
@@ -122,8 +135,9 @@ def plan(cases: Sequence[str], systems: Sequence[str]) -> list[tuple[Case, str]]
         case = Case.parse(name)
         offered = systems or DEFAULT.get(name, ("fynx", *RIVALS))
         base = Case.parse(case.kind)
-        if case.variant != base.variant and "fynx" in offered:
-            found.setdefault((base.name, "fynx"), (base, "fynx"))
+        for system in OURS:
+            if case.variant != base.variant and system in offered:
+                found.setdefault((base.name, system), (base, system))
         for system in offered:
             found[name, system] = (case, system)
     return list(found.values())
@@ -161,6 +175,22 @@ def tell(result: Result, run: Run) -> None:
             result.add(f"{case.name}-cpu", tunnel.system, tunnel.version, costs, "s/GB")
     for name, ours, theirs, found in pairs(run):
         result.ratio(name, found[ours], found[theirs])
+    if run.cipher_ns:
+        each = zip(run.costs["tcp1", "fynx"], run.costs["tcp1", "null"], strict=True)
+        inside = [ours - null for ours, null in each]
+        result.add("tcp1-cipher", "fynx", "", inside, "ns/octet")
+        result.add("tcp1-cipher", "bare", "", run.cipher_ns, "ns/octet")
+        result.ratio("tcp1-cipher/fynx/bare", inside, run.cipher_ns)
+
+
+def cipher_ns_per_octet() -> float:
+    """What sealing and opening 1400 octets costs with the bare library that the plane uses: twice the sealing, which
+    takes as long."""
+    provider, _ = best()
+    loop, count = bare_loop(provider, CIPHERS[0]), 20_000
+    if loop is None:
+        raise BenchError(f"{provider.name} cannot be measured bare")
+    return 2 * min(loop(1400, count // 4) for _ in range(4)) * 4 / count / 1400
 
 
 Found = dict[tuple[str, str], list[float]]
@@ -174,7 +204,7 @@ def pairs(run: Run) -> Iterator[tuple[str, tuple[str, str], tuple[str, str], Fou
             yield f"{case.name}/fynx/{name}", ours, theirs, run.rates
             if run.costs[theirs]:
                 yield f"{case.name}-cpu/fynx/{name}", ours, theirs, run.costs
-        if system == "fynx" and case.name != case.kind and (case.kind, "fynx") in run.rates:
-            yield f"{case.name}/fynx/{case.kind}", ours, (case.kind, "fynx"), run.rates
+        if system in OURS and case.name != case.kind and (case.kind, system) in run.rates:
+            yield f"{case.name}/{system}/{case.kind}", theirs, (case.kind, system), run.rates
         if system == "bare" and (case.name, "null") in run.rates:
             yield f"{case.name}/null/bare", (case.name, "null"), theirs, run.rates

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from ipaddress import IPv6Address
-
-import yaml
 
 from benches.lab import FOLDER, Daemon, Host
 from benches.tunnels.base import Tunnel
@@ -18,6 +17,8 @@ OVERHEAD = {4: 62, 6: 82}
 
 
 class Fynx(Tunnel):
+    """The configuration is written as JSON, which is YAML, and as short as 10,000 children of one peer want it."""
+
     system, short = "fynx", "fx"
     version = __version__
 
@@ -32,7 +33,7 @@ class Fynx(Tunnel):
         for host in (self.link.right, self.link.left):
             file = self.folder / f"{host.side}.yaml"
             file.touch(mode=0o600)
-            file.write_text(yaml.safe_dump(self._site(host), sort_keys=False))
+            file.write_text(json.dumps(self._site(host)))
             daemon = Daemon(host, self.folder)
             daemon.start(sys.executable, "-m", "fynx", "run", "-c", str(file), FYNX_RUN_DIR=str(run))
             daemons.append(daemon)
@@ -64,7 +65,7 @@ class Fynx(Tunnel):
         children: dict[str, object] = {}
         for number in range(1, self.variant.sas):
             near, far = (f"{IPv6Address(MORE[one.side]) + number}/128" for one in (host, other))
-            children[f"more{number}"] = self._child(near, far, start)
+            children[f"m{number}"] = {"local": [near], "remote": [far], "start": start}
         children["net"] = self._child(self.network(host), self.network(other), start)
         return children
 

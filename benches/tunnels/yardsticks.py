@@ -54,7 +54,17 @@ class Null(Yardstick):
 
     def command(self, host: Host) -> list[str]:
         library = compiled("null.so", "benches/null.c", shared=True)
-        return [sys.executable, "-m", "benches.tunnels.static", *self.ends(host), str(library)]
+        return [sys.executable, "-m", "benches.tunnels.static", *self.ends(host), str(library), str(self.variant.sas)]
+
+
+class Plane(Yardstick):
+    """The plane of ``fynx run`` without IKE: for more SAs than can be negotiated while one waits."""
+
+    system, short = "plane", "pl"
+
+    def command(self, host: Host) -> list[str]:
+        ends, sas = self.ends(host), str(self.variant.sas)
+        return [sys.executable, "-m", "benches.tunnels.static", *ends, "aes128gcm16", sas]
 
 
 class PerPacket(Yardstick):
