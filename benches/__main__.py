@@ -10,6 +10,7 @@ import benches.api as api
 import benches.esp as esp
 import benches.handshake as handshake
 import benches.latency as latency
+import benches.plugin as plugin
 import benches.refuse as refuse
 import benches.tables as tables
 import benches.tunnel as tunnel
@@ -33,6 +34,7 @@ BENCHES: dict[str, tuple[str, Runner]] = {
     "latency": ("pings through Fynx and other tunnels, in turn (--system, --rounds)", latency.run),
     "aead": ("packets per second sealed through the table of functions, beside the bare library", plain(aead.run)),
     "ffi": ("packets per second from Python: one for each call, 64 for each, Python alone", plain(aead.run_ffi)),
+    "plugin": ("packets per second sealed by a third party's cipher and by the built-in one", plain(plugin.run)),
     "replay": ("nanoseconds for a sequence number in the window", plain(tables.run_replay)),
     "lookup": ("nanoseconds for an SA among 1 to 100,000, a policy among 1 to 10,000", plain(tables.run_lookup)),
     "install": ("SA pairs installed per second", plain(tables.run_install)),

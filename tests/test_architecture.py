@@ -32,8 +32,8 @@ MAY_IMPORT = {
     "net": {"faults", "errors", "plugin"},
     "api": {"run", "net", "ike", "kernel", "config", "faults", "logs", "metrics", *BASE},
     "demo": {"run", "kernel", "config", *BASE},
-    "cli": {"run", "api", "kernel", "config", "demo", "logs", *BASE},
-    "testing": {"api", "sim", "ike", "kernel", *BASE},
+    "cli": {"run", "api", "kernel", "config", "demo", "testing", "logs", *BASE},
+    "testing": {"api", "config", "esp", "run", "sim", "ike", "kernel", *BASE},
     "__init__": {"api", "run", "config", *BASE},
     "__main__": {"cli"},
 }

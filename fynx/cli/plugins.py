@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from fynx.cli.enabled import registry
+from fynx.cli.new import new
 from fynx.cli.options import config_file, config_option, json_option, plugin_option
 from fynx.cli.output import as_json as print_json
 from fynx.cli.output import table
@@ -76,6 +77,38 @@ def info(name: str, config: Path | None, files: tuple[Path, ...], as_json: bool)
         click.echo(f"{'hook:':<14}{hook}")
     for kind, key in _registered(loaded, name):
         click.echo(f"{kind + ':':<14}{' ' if len(kind) > 12 else ''}{key}")
+
+
+@plugins.command()
+@click.argument("name", required=False)
+@plugin_option
+@click.option("--limit-s", type=float, default=60.0, show_default=True, help="For each check.")
+@json_option
+def test(name: str | None, files: tuple[Path, ...], limit_s: float, as_json: bool) -> int:
+    """Examine a plugin by the conformance kit, installed (NAME) or in a file (-p); nothing needs to be configured.
+
+    Exit code 1 when a check refuses it.
+    """
+    from fynx.testing.kit.outside import examine
+
+    if (name is None) == (not files) or len(files) > 1:
+        raise click.UsageError("give the NAME of an installed plugin, or one file with -p")
+    file = files[0] if files else None
+    found = []
+    for outcome in examine(file.stem if file else str(name), file, limit_s=limit_s):
+        found.append(outcome)
+        if not as_json:
+            click.echo(f"ok      {outcome.check}" if outcome.ok else f"REFUSED {outcome.check}: {outcome.why}")
+    refused = [one for one in found if not one.ok]
+    if as_json:
+        rows = [{"check": one.check, "ok": one.ok, "why": one.why} for one in found]
+        print_json("plugin-test", {"plugin": name or str(file), "ok": not refused, "checks": rows})
+    else:
+        click.echo(f"{len(found)} checks, {len(refused)} refused")
+    return 1 if refused else 0
+
+
+plugins.add_command(new)
 
 
 def plugin_command(name: str) -> object:

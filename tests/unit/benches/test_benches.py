@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benches import __main__ as program
-from benches import api, esp, handshake
+from benches import api, esp, handshake, plugin
 from benches.result import Result
 
 
@@ -61,3 +61,12 @@ def test_the_library_is_measured_in_batches_and_packet_by_packet(monkeypatch: py
     }
     assert all(row.median > 0 for row in result.rows)
     assert set(result.ratios) == {"send-64/fynx/one-per-call", "carry-64/fynx/one-per-call"}
+
+
+def test_a_third_partys_cipher_is_measured_beside_the_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(esp, "ROUND_S", 0.001)
+    monkeypatch.setattr(plugin, "SIZES", (64,))
+    monkeypatch.setattr(plugin, "ROUNDS", 1)
+    result = plugin.run()
+    assert {row.system for row in result.rows} == {"private_gcm", "libcrypto"}
+    assert "aes128gcm16-64-batch/private_gcm/libcrypto" in result.ratios

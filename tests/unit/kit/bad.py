@@ -1,0 +1,225 @@
+"""Plugins that are wrong in one way each: source, the check that must refuse it, and a piece of the reason."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+HEAD = """
+import os, socket, sys, time
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from fynx.plugin import *
+from fynx.plugin import hookimpl
+FYNX_API = 1
+"""
+CIPHER = (
+    HEAD
+    + """
+FYNX_VECTORS = {"bad": "aes_gcm"}
+class Key:
+    def __init__(self, raw):
+        if len(raw) != 20: raise CryptoError("20 octets")
+        self.aead, self.salt = AESGCM(raw[:16]), raw[16:]
+    def nonce(self, iv): return self.salt + iv
+    def seal(self, iv, plain, aad):
+        if len(iv) != 8: raise CryptoError("8 octets")
+        return self.aead.encrypt(self.nonce(iv), plain, aad)
+    def open(self, iv, sealed, aad):
+        if len(iv) != 8 or len(sealed) < 16: raise CryptoError("too short")
+        try: return self.aead.decrypt(self.nonce(iv), sealed, aad)
+        except InvalidTag: raise CryptoError("the tag does not verify") from None
+def cipher(key=Key, icv_len=16): return Cipher("bad", 65200, 128, 4, 8, icv_len, 1, True, key)
+"""
+)
+GIVE = """
+@hookimpl
+def fynx_ciphers(): return [cipher({})]
+"""
+OPS = (
+    CIPHER
+    + GIVE.format("")
+    + """
+import ctypes
+from fynx.kernel.loader import boot
+from fynx.testing.kit.abi import CRYPT, FREED, KEY_NEW, MADE, Ops
+KEYS = {}
+def key_new(ops, key, key_len, salt):
+    if key_len != 16: return None
+    KEYS[len(KEYS) + 1] = Key(ctypes.string_at(key, 16) + ctypes.string_at(salt, 4))
+    return len(KEYS)
+def octets(at, count): return ctypes.string_at(at, count) if count else b""
+def one(thr, packet, opening):
+    iv, aad = octets(packet.iv, 8), octets(packet.aad, packet.aad_len)
+    text = octets(packet.source, packet.len + (16 if opening else 0))
+    try: made = KEYS[thr].open(iv, text, aad) if opening else KEYS[thr].seal(iv, text, aad)
+    except CryptoError: packet.rc = -1; return
+    packet.rc = 0
+    ctypes.memmove(packet.out, made, len(made))
+def seal(thr, packets, n):
+    for i in range(n): one(thr, packets[i], False)
+def open_(thr, packets, n):
+    for i in range(n): one(thr, packets[i], True)
+def made(**changed):
+    fields = dict(abi=1, size=ctypes.sizeof(Ops), name=b"bad", provider=b"bad", encr_id=65200, key_len=16, salt_len=4,
+                  iv_len=8, icv_len=16, block=4, key_new=KEY_NEW(key_new), key_free=FREED(lambda key: None),
+                  thr_new=MADE(lambda key: key), thr_free=FREED(lambda thr: None), seal=CRYPT(seal), open=CRYPT(open_))
+    return Ops(**{**fields, **changed})
+@hookimpl
+def fynx_providers():
+    return [Provider("bad", "1", lambda e, b, i: ctypes.addressof(OPS) if e == 65200 else 0, keep=OPS)]
+"""
+)
+
+
+class Bad(NamedTuple):
+    source: str
+    check: str
+    reason: str
+
+
+PLUGINS: dict[str, Bad] = {
+    "raises at import": Bad("raise OSError('no licence file')", "boot", "cannot be imported: OSError: no licence file"),
+    "hangs at import": Bad("import time; time.sleep(600)", "boot", "hangs: it did not return within"),
+    "crashes at import": Bad("import ctypes; ctypes.string_at(0)", "boot", "crashes the program: SIGSEGV"),
+    "ends the program": Bad("import os; os._exit(7)", "boot", "ends the program with exit code 7"),
+    "speaks another interface": Bad("FYNX_API = 2", "boot", "written for plugin interface 2"),
+    "does something else": Bad(
+        CIPHER + "class Own(Key):\n    def nonce(self, iv): return iv + self.salt\n" + GIVE.format("Own"),
+        "bad: known answers",
+        "the known answer differs",
+    ),
+    "lies about its lengths": Bad(CIPHER + GIVE.format("icv_len=12"), "bad: lengths", "icv_len = 12 says otherwise"),
+    "accepts forgeries": Bad(
+        CIPHER
+        + "class Own(Key):\n"
+        + "    def open(self, iv, sealed, aad):\n"
+        + "        if len(iv) != 8 or len(sealed) < 16: raise CryptoError('short')\n"
+        + "        plain = self.aead.encrypt(self.nonce(iv), sealed[:-16], aad)[:-16]\n"
+        + "        return plain\n"
+        + "del FYNX_VECTORS\ndef fynx_selftest(): pass\n"
+        + GIVE.format("Own"),
+        "bad: forgeries",
+        "a forged octet at 0 is accepted",
+    ),
+    "raises what it likes": Bad(
+        CIPHER
+        + "class Own(Key):\n"
+        + "    def __init__(self, raw):\n"
+        + "        self.aead, self.salt = AESGCM(raw[:-4]), raw[-4:]\n"
+        + GIVE.format("Own"),
+        "bad: wrong lengths",
+        "raises ValueError, CryptoError belongs here",
+    ),
+    "shares its state between threads": Bad(
+        CIPHER
+        + "class Own(Key):\n"
+        + "    def nonce(self, iv):\n"
+        + "        self.now = self.salt + iv; time.sleep(0.0005); return self.now\n"
+        + GIVE.format("Own"),
+        "bad: threads",
+        "two threads with one key",
+    ),
+    "keeps every key": Bad(
+        CIPHER
+        + "KEPT = []\nclass Own(Key):\n"
+        + "    def __init__(self, raw): super().__init__(raw); KEPT.append(bytearray(4096))\n"
+        + GIVE.format("Own"),
+        "bad: leaks",
+        "still take",
+    ),
+    "shows its key": Bad(
+        CIPHER
+        + "class Own(Key):\n"
+        + "    def __init__(self, raw): super().__init__(raw); self.raw = raw\n"
+        + "    def __repr__(self): return self.raw.hex()\n"
+        + GIVE.format("Own"),
+        "bad: secrets",
+        "shows key or plaintext",
+    ),
+    "says other sizes in C": Bad(
+        OPS + "OPS = made(icv_len=12)\n", "bad, bad: structure", "icv_len = 12 where the algorithm has 16"
+    ),
+    "writes beyond its buffer": Bad(
+        OPS
+        + "def wild(thr, packets, n):\n"
+        + "    seal(thr, packets, n)\n"
+        + "    for i in range(n): ctypes.memset(packets[i].out + packets[i].len + 16, 0, 1)\n"
+        + "OPS = made(seal=CRYPT(wild))\n",
+        "bad, bad: in place and inside its buffers",
+        "writes outside of its buffer",
+    ),
+    "spoils a whole batch": Bad(
+        OPS
+        + "def all_or_nothing(thr, packets, n):\n"
+        + "    open_(thr, packets, n)\n"
+        + "    if any(packets[i].rc for i in range(n)):\n"
+        + "        for i in range(n): packets[i].rc = -1\n"
+        + "OPS = made(open=CRYPT(all_or_nothing))\n",
+        "bad, bad: in place and inside its buffers",
+        "a batch with a bad packet in position 0",
+    ),
+    "believes everybody": Bad(
+        HEAD
+        + "FYNX_EXAMPLES = {'auth.bad': {}}\n"
+        + "from dataclasses import dataclass\n"
+        + "@dataclass(frozen=True)\nclass BadConfig:\n    word: str = 'x'\n"
+        + "class Method:\n"
+        + "    name, method_ids = 'bad', (230,)\n"
+        + "    def sign(self, context): return AuthValue(230, b'trust me')\n"
+        + "    def verify(self, context): pass\n"
+        + "@hookimpl\ndef fynx_auth_methods(): return [Method()]\n"
+        + "@hookimpl\ndef fynx_sections(): return [Section('auth.bad', BadConfig)]\n",
+        "auth bad: forgeries",
+        "no proof at all is accepted",
+    ),
+    "never closes its socket": Bad(
+        HEAD
+        + "from dataclasses import dataclass\n"
+        + "FYNX_EXAMPLES = {'host.transport.bad': ({}, {})}\nHELD = []\n"
+        + "@dataclass(frozen=True)\nclass BadConfig:\n    encap: str = 'always'\n"
+        + "class BadPort:\n"
+        + "    framing = 'message'\n"
+        + "    local = (Path('127.0.0.1', 4500, '', 0),)\n"
+        + "    def __init__(self): HELD.append(socket.socket())\n"
+        + "    def sockets(self): return ()\n"
+        + "    def attach(self): pass\n"
+        + "    def send(self, batch): pass\n"
+        + "    def close(self): pass\n"
+        + "class Opener:\n"
+        + "    name = 'bad'\n"
+        + "    async def open(self, section, deliver): return BadPort()\n"
+        + "@hookimpl\ndef fynx_transports(): return [Opener()]\n"
+        + "@hookimpl\ndef fynx_sections(): return [Section('host.transport.bad', BadConfig)]\n",
+        "transport bad: opens, sends, closes",
+        "1 sockets are still open after close()",
+    ),
+    "hangs in a listener": Bad(
+        HEAD + "@hookimpl\ndef fynx_event(event): time.sleep(600)\n",
+        "fynx_event: returns at once",
+        "fynx_event hangs: it did not return",
+    ),
+    "raises in an exchange": Bad(
+        HEAD
+        + "class Task:\n"
+        + "    def build(self, out): raise KeyError('a bug')\n"
+        + "    def process(self, message): pass\n"
+        + "TASK = TaskSpec('bad', 35, 350, lambda view, _: Task())\n"
+        + "@hookimpl\ndef fynx_extensions(): return [Extension('bad', (), (TASK,))]\n",
+        "echo tunnel with the plugin on both sides",
+        "failed inside a tunnel",
+    ),
+    "forgets what it stored": Bad(
+        HEAD
+        + "class Kept(dict):\n"
+        + "    def read(self, kind, key): return self.get(key)\n"
+        + "    def write(self, kind, key, value): self[key] = value\n"
+        + "    def delete(self, kind, key): self.pop(key, None)\n"
+        + "    def scan(self, kind): return iter(self)\n"
+        + "class Maker:\n"
+        + "    name = 'bad'\n"
+        + "    def open(self, section): return Kept()\n"
+        + "@hookimpl\ndef fynx_stores(): return [Maker()]\n",
+        "store bad: keeps what is written",
+        "does not come back",
+    ),
+}

@@ -1,0 +1,49 @@
+"""The conformance kit refuses each of the bad plugins, and for the reason for which it is bad."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fynx.cli.main import run
+from fynx.testing.kit import examine
+from tests.unit.kit.bad import CIPHER, GIVE, PLUGINS
+
+LIMIT_S = 20.0
+
+
+def written(folder: Path, source: str) -> Path:
+    path = folder / "bad.py"
+    path.write_text(source)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_bad_plugin_is_refused_for_the_right_reason(tmp_path: Path, name: str) -> None:
+    bad = PLUGINS[name]
+    limit_s = 4.0 if name == "hangs at import" else LIMIT_S
+    found = []
+    for outcome in examine("bad", written(tmp_path, bad.source), limit_s=limit_s):
+        found.append(outcome)
+        if not outcome.ok:
+            break
+    assert found, "the kit said nothing"
+    assert found[-1].check == bad.check, found[-1]
+    assert bad.reason in found[-1].why
+
+
+def test_the_good_cipher_that_the_bad_ones_are_made_of_passes(tmp_path: Path) -> None:
+    outcomes = list(examine("bad", written(tmp_path, CIPHER + GIVE.format("")), limit_s=60))
+    assert len(outcomes) > 8
+    assert not [one for one in outcomes if not one.ok]
+
+
+def test_the_command_says_what_is_refused_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, PLUGINS["ends the program"].source)
+    assert run(["plugins", "test", "-p", str(file), "--json"]) == 1
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["schema"] == "fynx.plugin-test/1"
+    assert facts["checks"] == [{"check": "boot", "ok": False, "why": "ends the program with exit code 7"}]
