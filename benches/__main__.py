@@ -12,6 +12,7 @@ import benches.handshake as handshake
 import benches.latency as latency
 import benches.plugin as plugin
 import benches.refuse as refuse
+import benches.responders as responders
 import benches.tables as tables
 import benches.tunnel as tunnel
 from benches.lab import BenchError
@@ -27,6 +28,10 @@ def plain(run: Callable[[], Result]) -> Runner:
 
 BENCHES: dict[str, tuple[str, Runner]] = {
     "handshake": ("IKE_SA_INIT and IKE_AUTH with PSK: per second, CPU of each, time of one", plain(handshake.run)),
+    "responder": (
+        "CPU of a responder for each handshake: fynx run and charon, in turn (--case, --rounds)",
+        responders.run,
+    ),
     "esp": ("packets per second sealed by each provider, in batches, one per call, and in Python", plain(esp.run)),
     "refuse": ("CPU milliseconds to refuse an offer of hundreds of transforms", plain(refuse.run)),
     "api": ("packets per second through the library: in batches, and one per call", plain(api.run)),

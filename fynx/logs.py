@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import DEBUG, ERROR, INFO, WARNING
 
 from fynx.events import Event
@@ -48,6 +48,10 @@ class LogEvent:
     fields: tuple[str, ...]
     bad_level: int = 0
     """The level of a record that is ``bad``, where it differs."""
+    logger: logging.Logger = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "logger", logging.getLogger(f"{ROOT}.{self.subsystem}"))
 
     def __call__(self, **values: object) -> None:
         self.write(values)
@@ -63,10 +67,6 @@ class LogEvent:
         words = text or " ".join([self.name, *(f"{name}={value}" for name, value in fields.items())])
         extra = {"fynx": self.name, "fields": fields, "event": more.event}
         logger.log(level, "%s", words, extra=extra, exc_info=more.cause)
-
-    @property
-    def logger(self) -> logging.Logger:
-        return logging.getLogger(f"{ROOT}.{self.subsystem}")
 
     @property
     def enabled(self) -> bool:

@@ -39,28 +39,31 @@ class Strongswan(Tunnel):
         return upstream("charon-systemd")
 
     def start(self) -> None:
-        daemons = []
         for host in self.link.hosts:
-            settings = self.folder / f"{host.side}.conf"
-            text = SETTINGS.format(plugins=PLUGINS, folder=self.folder, side=host.side, socket=self._socket(host))
-            settings.write_text(text)
-            daemon = Daemon(host, self.folder)
-            daemon.start(program("charon-systemd"), STRONGSWAN_CONF=str(settings))
-            daemons.append(daemon)
-        self.daemons = tuple(daemons)
-        for host, daemon in zip(self.link.hosts, daemons, strict=True):
-            self._configure(host, daemon)
+            self.launch(host)
+        for host in self.link.hosts:
+            self._configure(host)
         self._ask(self.link.left, "initiate", {"ike": "bench", "child": "net", "timeout": "10000"})
 
-    def _socket(self, host: Host) -> Path:
-        return Path(f"/run/fynx/{host.namespace}.vici")
+    def launch(self, host: Host) -> None:
+        """A charon that knows no connection yet."""
+        settings = self.folder / f"{host.side}.conf"
+        text = SETTINGS.format(plugins=PLUGINS, folder=self.folder, side=host.side, socket=self._socket(host))
+        settings.write_text(text)
+        daemon = Daemon(host, self.folder)
+        daemon.start(program("charon-systemd"), STRONGSWAN_CONF=str(settings))
+        self.daemons = (*self.daemons, daemon)
 
-    def _configure(self, host: Host, daemon: Daemon) -> None:
         def there() -> bool:
             daemon.check()
             return self._socket(host).exists()
 
         until(there, "charon opens its socket")
+
+    def _socket(self, host: Host) -> Path:
+        return Path(f"/run/fynx/{host.namespace}.vici")
+
+    def _configure(self, host: Host) -> None:
         other = self.link.other(host)
         child = {
             "local_ts": [self.network(host)],
