@@ -22,8 +22,12 @@ LONGEST = 256
 
 def clean(text: str) -> str:
     """Control characters, line and direction marks become escapes; the rest is cut at 256 (bad-inputs L5)."""
-    plain = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    plain = text if text.isprintable() else "".join(_escaped(each) for each in text)
     return plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,11 @@ class LogEvent:
             raise TypeError(f"{self.name} has the fields {', '.join(self.fields)}")
         fields = {name: _plain(values[name]) for name in self.fields}
         words = text or " ".join([self.name, *(f"{name}={value}" for name, value in fields.items())])
+        cause = more.cause
+        about = None if cause is None else (type(cause), cause, cause.__traceback__)
         extra = {"fynx": self.name, "fields": fields, "event": more.event}
-        logger.log(level, "%s", words, extra=extra, exc_info=more.cause)
+        # Not logger.log(): it walks the stack for the place of the call, which is always this one.
+        logger.handle(logger.makeRecord(logger.name, level, __file__, 0, words, (), about, extra=extra))
 
     @property
     def enabled(self) -> bool:
@@ -80,7 +87,7 @@ def _plain(value: object) -> object:
 
 SPIS = ("spi_i", "spi_r")
 
-log_ike_state_transition = LogEvent("ike_state_transition", "ike", INFO, (*SPIS, "state_from", "state_to"))
+log_ike_state_transition = LogEvent("ike_state_transition", "state", INFO, (*SPIS, "state_from", "state_to"))
 log_esp_packet = LogEvent("esp_packet", "esp", DEBUG, ("operation", "child_spi", "seq_num", "payload_len", "packets"))
 log_handshake_start = LogEvent("handshake_start", "ike", INFO, ("peer", "role", "remote"))
 log_handshake_complete = LogEvent("handshake_complete", "ike", INFO, ("peer", "duration_ms", *SPIS, "remote", "suite"))
@@ -114,7 +121,7 @@ log_message_send = LogEvent("message_send", "net", TRACE, ("msg_type", "peer", "
 log_message_recv = LogEvent("message_recv", "net", TRACE, ("msg_type", "peer", "size_bytes"))
 log_packet_refused = LogEvent("packet_refused", "net", DEBUG, ("reason", "remote", "detail"))
 log_notify_received = LogEvent("notify_received", "ike", INFO, ("peer", "notify", "detail"))
-log_retransmit = LogEvent("retransmit", "net", INFO, ("peer", "exchange", "message_id", "attempt"))
+log_retransmit = LogEvent("retransmit", "net", DEBUG, ("peer", "exchange", "message_id", "attempt"))
 log_nat_detected = LogEvent("nat_detected", "net", INFO, ("peer", "local", "remote"))
 log_path_changed = LogEvent("path_changed", "net", INFO, ("peer", "before", "after"))
 log_address_assigned = LogEvent("address_assigned", "config", INFO, ("peer", "addresses", "dns"))

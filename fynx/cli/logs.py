@@ -6,20 +6,19 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from time import localtime, strftime
 from typing import Literal
 
-from fynx.events import Event, IkeStateChanged, PacketRefused, Retransmitted
+from fynx.events import Event
 from fynx.logs import LEVELS, clean
 from fynx.run.control import as_json
-
-CHATTY = (IkeStateChanged, PacketRefused, Retransmitted)
 
 
 class Text(logging.Formatter):
     """``HH:MM:SS words``; warnings and errors say what they are."""
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
+        time = strftime("%H:%M:%S", localtime(record.created))
         level = "" if record.levelno <= logging.INFO else f"{_level(record)}: "
         lines = [clean(line) for line in record.getMessage().splitlines()]
         if record.exc_info:
@@ -58,12 +57,11 @@ def set_up(style: Literal["text", "json"], *, verbose: bool) -> None:
     form = Json() if style == "json" else Text()
     told = logging.StreamHandler(sys.stdout)
     rest = logging.StreamHandler(sys.stderr)
-    if not verbose:
-        told.addFilter(lambda record: not isinstance(getattr(record, "event", None), CHATTY))
     for handler in (told, rest):
         handler.setFormatter(form)
     events, root = logging.getLogger("fynx.events"), logging.getLogger("fynx")
     events.handlers, root.handlers = [told], [rest]
     events.propagate = root.propagate = False
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
-    events.setLevel(logging.INFO)
+    events.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("fynx.events.state").setLevel(logging.NOTSET if verbose else logging.WARNING)

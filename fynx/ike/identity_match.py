@@ -1,4 +1,7 @@
-"""Identities as received: which are acceptable at all, and literal comparison (RFC 7296 section 3.5)."""
+"""Identities as received: which are acceptable at all (RFC 7296 section 3.5).
+
+Comparison is octet for octet, type for type: a received ``%any`` or ``*`` is a name like another, never a pattern.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,6 @@ from fynx.wire.iana import IdType
 
 MAX_LEN = 1024
 """Octets of identification data that we accept."""
-
-
-def matches(expected: Identity | None, received: Identity) -> bool:
-    """Octet for octet, type for type: a received ``%any`` or ``*`` is a name like another, never a pattern.
-
-    ``expected`` None takes any acceptable identity.
-    """
-    if fault(received):
-        return False
-    return expected is None or (expected.id_type == received.id_type and expected.data == received.data)
 
 
 def fault(identity: Identity) -> str:

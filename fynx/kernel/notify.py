@@ -69,6 +69,11 @@ class Notify:
             call = partial(self._guarded, listener, "fynx_keylog", record, path, quiet=True)
             self._tell(listener, "fynx_keylog", lambda call=call: ignore(call()))  # type: ignore[misc]
 
+    @property
+    def authorizes(self) -> bool:
+        """Whether any plugin wants to be asked."""
+        return bool(self._authorizers)
+
     def authorize(self, request: AuthorizeRequest) -> bool:
         """True when no plugin says no. Blocks up to the time-out; exception, time-out and odd answers mean no."""
         answers = [self._ask(listener, request) for listener in self._authorizers]

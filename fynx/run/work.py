@@ -119,5 +119,8 @@ class Worker:
         return found
 
     def _authorize(self, work: Authorize, done: Callable[[object], None]) -> None:
+        if not self._registry.notify.authorizes:
+            done(True)
+            return
         ask = partial(self._registry.notify.authorize, work.request)
         self._threads.submit(ask, lambda outcome: done(outcome is True))

@@ -10,7 +10,7 @@ from fynx.errors import AuthFailed, PeerFault
 from fynx.events import Authenticated, IkeUp
 from fynx.ike import twins
 from fynx.ike.exchange import first_error, maybe, notify, one
-from fynx.ike.identity_match import fault, matches
+from fynx.ike.identity_match import fault
 from fynx.ike.keymat import signed_octets
 from fynx.ike.negotiate import Refusal, choose_ike
 from fynx.ike.policy import AuthPolicy, PeerPolicy
@@ -55,7 +55,7 @@ class AuthTask:
         idr = one(message, IdPayload, initiator=False)
         identity = Identity(idr.id_type, idr.data)
         expected = sa.policy.remote_id
-        if not _fits(sa.policy, identity):
+        if fault(identity) or not _fits(sa.policy, identity):
             why = fault(identity) or (f"we expect {expected}" if expected is not None else "that is our own")
             raise self._fail(f"the peer says it is {identity}: {why}", "set `remote: {id: …}` to the peer's identity")
         yield from self._verify(sa.policy, identity, auth)
@@ -97,6 +97,8 @@ class AuthTask:
 
     def _pick(self, identity: Identity, wanted: IdPayload | None) -> PeerPolicy | None:
         """The peer by identity among those whose address fits, the one whose own identity was asked for first."""
+        if fault(identity):
+            return None
         fitting = [policy for policy in self.sa.policies if _fits(policy, identity) and self._allows_suite(policy)]
         fitting.sort(key=lambda policy: policy.remote_id is None)
         if wanted is not None:
@@ -167,10 +169,10 @@ class AuthTask:
 
 
 def _fits(policy: PeerPolicy, identity: Identity) -> bool:
-    """Literally; and who takes anybody does not take its own reflection (section 2.15)."""
+    """Literally, its faults seen before; and who takes anybody does not take its own reflection (section 2.15)."""
     if policy.remote_id is None and identity == policy.local_id:
         return False
-    return matches(policy.remote_id, identity)
+    return policy.remote_id is None or policy.remote_id == identity
 
 
 def establish(sa: IkeSa) -> None:

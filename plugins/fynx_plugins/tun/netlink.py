@@ -28,6 +28,7 @@ INVERT = 0x2
 RULE_TABLE, RULE_BYPASS, SPREAD = 15000, 5000, 10000
 """Priorities of our rules: after the local table (0), before the main one (32766); bypasses first, one per host."""
 IFA_F_NODAD = 0x02
+RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x10, 0x100
 WAIT_S = 10.0
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -44,10 +45,13 @@ class Netlink:
     """Calls block for about a millisecond. Raises OSError (NetlinkError is one by its code) when the kernel refuses."""
 
     def __init__(self) -> None:
+        self._watch = _watch_addresses()
+        self._known: tuple[Address, ...] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fynx-netlink")
         self._ip: Any = self._pool.submit(IPRoute).result(WAIT_S)
 
     def close(self) -> None:
+        self._watch.close()
         self._pool.submit(self._ip.close).result(WAIT_S)
         self._pool.shutdown()
 
@@ -60,7 +64,15 @@ class Netlink:
             self._call(lambda ip: ip.link("set", index=index, gso_max_size=size))
 
     def addresses(self) -> tuple[Address, ...]:
-        """Addresses of this machine that packets may carry: neither loopback nor link-local; widest scope first."""
+        """Addresses of this machine that packets may carry: neither loopback nor link-local; widest scope first.
+
+        Asks the kernel again only when it has told of a change: this is called for every Child SA.
+        """
+        if self._known is None or _told(self._watch):
+            self._known = self._asked()
+        return self._known
+
+    def _asked(self) -> tuple[Address, ...]:
         found: list[tuple[int, str]] = self._call(lambda ip: [_address(message) for message in ip.get_addr()])
         all_of_them = [ipaddress.ip_address(text) for _scope, text in sorted(found, key=lambda x: x[0]) if text]
         return tuple(each for each in all_of_them if not each.is_loopback and not each.is_link_local)
@@ -125,6 +137,27 @@ class Netlink:
         except OSError as error:
             if error.errno not in codes:
                 raise
+
+
+def _watch_addresses() -> socket.socket:
+    """The kernel's own word that an address came or went (rtnetlink(7))."""
+    watch = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+    watch.bind((0, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR))
+    return watch
+
+
+def _told(watch: socket.socket) -> bool:
+    """Drains it. What did not fit (ENOBUFS) is a change as well."""
+    changed = False
+    while True:
+        try:
+            watch.recv(4096)
+        except BlockingIOError:
+            return changed
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                return True
+        changed = True
 
 
 def _address(message: Any) -> tuple[int, str]:
