@@ -120,7 +120,7 @@ class Caller:
             async with asyncio.timeout(timeout_s):
                 await waiter.done
         except TimeoutError:
-            raise HostTimeout(f"{self.name}: not up after {timeout_s:.0f} s", "fynx status") from None
+            raise HostTimeout(f"{self.name}: not up after {timeout_s:g} s", "fynx status") from None
         finally:
             self._waiters.remove(waiter)
 
