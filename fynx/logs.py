@@ -114,6 +114,7 @@ log_proposal_negotiation = LogEvent(
     "proposal_negotiation", "ike", DEBUG, ("peer", "proposals_offered", "chosen_id", "suite"), WARNING
 )
 log_replay_detected = LogEvent("replay_detected", "esp", WARNING, ("peer", "child_spi", "seq_num", "count"))
+log_esp_refused = LogEvent("esp_refused", "esp", WARNING, ("peer", "child_spi", "reason", "count"))
 log_authentication_success = LogEvent("authentication_success", "auth", INFO, ("peer", "peer_id", "auth_method"))
 log_authentication_failed = LogEvent("authentication_failed", "auth", ERROR, ("peer", "peer_id", "reason"))
 log_error = LogEvent("error", "run", ERROR, ("context", "error"))

@@ -14,6 +14,8 @@ from fynx.wire.iana import ExchangeType, name_of
 IKE_HEADER_LEN = 28
 REPLAY = "replay"
 """The data plane's counter of packets that were seen before."""
+AUDITED = ("integrity", "selectors", "inner_source", "sequence")
+"""Other drops that an administrator has to be told of (RFC 4303 sections 3.3.3 and 3.4.4, RFC 4301 section 5.2)."""
 EXCHANGE_AT, FLAGS_AT, RESPONSE = 18, 19, 0x20
 
 
@@ -64,6 +66,11 @@ def traffic(child: ChildSpec, before: Usage, now: Usage) -> None:
         logs.log_replay_detected(
             peer=child.peer, child_spi=f"{child.spi_in:08x}", seq_num=now.sequence_in, count=replayed
         )
+    for reason in AUDITED:
+        refused = now.drops.get(reason, 0) - before.drops.get(reason, 0)
+        if refused > 0:
+            spi = f"{child.spi_in:08x}"
+            logs.log_esp_refused(peer=child.peer, child_spi=spi, reason=reason, count=refused)
     if not logs.log_esp_packet.enabled:
         return
     _passed("open", child.spi_in, now.sequence_in, (now.packets_in - before.packets_in, now.bytes_in - before.bytes_in))

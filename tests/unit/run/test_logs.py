@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import fields
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from fynx import events, logs
 from fynx.cli.logs import Json, Text
 from fynx.ike.effects import Rekey
 from fynx.plugin import Secret
+from fynx.plugin.dataplane import Usage
 from fynx.run import journal
 from tests.unit.run.pair import PATIENT, SECRET, packet, pair, plane, psk, run, soon
 
@@ -117,6 +119,19 @@ def test_the_life_of_a_tunnel_is_told_by_the_engine_itself(kept: Kept) -> None:
     assert kept.named("message_send")[0]["msg_type"] == "IKE_SA_INIT request"
     assert kept.named("proposal_negotiation")[0]["chosen_id"] == 1
     assert kept.named("authentication_success")[0]["auth_method"] == "psk"
+
+
+def test_E3_E10_E11_refused_packets_are_told_once_a_look_with_reason_and_count(kept: Kept) -> None:
+    names = {name: number for number, name in enumerate(("integrity", "selectors", "inner_source", "sequence"), 2)}
+    child = SimpleNamespace(peer="right", spi_in=0x01020304, spi_out=0x05060708)
+    before = Usage(drops=dict.fromkeys(names, 1))
+    now = Usage(drops={name: 1 + number for name, number in names.items()} | {"padding": 9})
+    journal.traffic(child, before, now)  # type: ignore[arg-type]
+    journal.traffic(child, now, now)  # type: ignore[arg-type]
+    told = {each["reason"]: each["count"] for each in kept.named("esp_refused")}
+    assert told == names
+    assert len(kept.named("esp_refused")) == len(names)
+    assert {each["child_spi"] for each in kept.named("esp_refused")} == {"01020304"}
 
 
 def test_a_wrong_secret_is_told_as_failed_authentication_with_the_identity(kept: Kept) -> None:
