@@ -46,7 +46,7 @@ struct fynx_packet {
 };
 struct fynx_aead_ops {
   uint32_t abi; uint32_t size; const char *name; const char *provider; uint16_t encr_id; uint16_t integ_id;
-  uint16_t key_len; uint8_t salt_len; uint8_t iv_len; uint8_t icv_len; uint8_t block; uint32_t flags; ...;
+  uint16_t key_len; uint8_t salt_len; uint8_t iv_len; uint8_t icv_len; uint8_t block; uint32_t flags; void *user; ...;
 };
 """
 CALLBACKS = """

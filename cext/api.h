@@ -102,6 +102,9 @@ struct fynx_plane_info {
   uint32_t gso;
   uint32_t gro;
   uint32_t raw; /* sockets for ESP without UDP */
+  uint32_t bytes_per_sa;   /* of a pair in memory, the newest; 0: there is none */
+  uint64_t keys_locked;    /* octets set aside for keys: never swapped, dumped or seen in a fork, */
+  uint64_t keys_unlocked;  /* and what the system did not let us lock */
 };
 
 struct fynx_options { /* before any socket or device is added */

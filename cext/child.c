@@ -1,4 +1,5 @@
 /* child.c: installs, moves, removes Child SAs (RFC 4301 section 4.4.2); keys are wiped by their provider when freed. */
+#include <malloc.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -9,32 +10,49 @@
 #define SOFT_32 (UINT64_C(13) << 28)
 #define SOFT_64 (UINT64_C(13) << 60)
 
+static bool takes_place(const struct fynx_aead_ops *ops) { /* an older provider's structure ends before */
+  return ops->size >= offsetof(struct fynx_aead_ops, key_put) + sizeof ops->key_put && ops->key_put;
+}
+
+/* In the plane's memory for keys where the provider can. */
+static void *key_new(struct fynx_vault *vault, const struct fynx_aead_ops *ops, const uint8_t *key, const uint8_t *salt) {
+  void *made = takes_place(ops) ? fynx_vault_take(vault, ops->key_room) : NULL;
+  if (!made) return ops->key_new(ops, key, ops->key_len, salt);
+  if (ops->key_put(ops, made, key, ops->key_len, salt) == 0) return made;
+  fynx_vault_give(vault, made);
+  return NULL;
+}
+
+static void key_free(struct fynx_vault *vault, const struct fynx_aead_ops *ops, void *key) {
+  if (key && !fynx_vault_give(vault, key)) ops->key_free(key);
+}
+
 static void free_threads(const struct fynx_aead_ops *ops, void **thr, uint32_t n) {
   for (uint32_t i = 0; i < n; i++)
     if (thr[i]) ops->thr_free(thr[i]);
 }
 
-static void out_free(struct fynx_sa_out *sa) {
+static void out_free(struct fynx_vault *vault, struct fynx_sa_out *sa) {
   if (!sa) return;
   free_threads(sa->ops, sa->thr, sa->n_thr);
-  if (sa->key) sa->ops->key_free(sa->key);
+  key_free(vault, sa->ops, sa->key);
   free(atomic_load(&sa->endpoint));
   fynx_wipe(sa, sizeof *sa);
   free(sa);
 }
 
-static void in_free(struct fynx_sa_in *sa) {
+static void in_free(struct fynx_vault *vault, struct fynx_sa_in *sa) {
   if (!sa) return;
   free_threads(sa->ops, sa->thr, sa->n_thr);
-  if (sa->key) sa->ops->key_free(sa->key);
+  key_free(vault, sa->ops, sa->key);
   fynx_wipe(sa, sizeof *sa);
   free(sa);
 }
 
 void fynx_child_free(void *object) {
   struct fynx_child *child = object;
-  in_free(child->in);
-  out_free(child->out);
+  in_free(child->vault, child->in);
+  out_free(child->vault, child->out);
   free(child->ranges);
   free(child);
 }
@@ -69,7 +87,7 @@ static int out_new(struct fynx_plane *plane, const struct fynx_child_spec *spec,
   sa->hard_limit = spec->esn ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
   sa->soft_limit = spec->esn ? SOFT_64 : SOFT_32;
   sa->n_thr = n;
-  sa->key = ops->key_new(ops, spec->key_out, ops->key_len, spec->salt_out);
+  sa->key = key_new(&plane->vault, ops, spec->key_out, spec->salt_out);
   struct fynx_endpoint *endpoint = calloc(1, sizeof *endpoint);
   if (!endpoint) return FYNX_E_MEMORY;
   fynx_endpoint_build(plane, endpoint, &spec->path);
@@ -99,7 +117,7 @@ static int in_new(struct fynx_plane *plane, const struct fynx_child_spec *spec, 
   sa->thr = (void **)(void *)((uint64_t *)(void *)(sa + 1) + words);
   atomic_flag_clear(&sa->lock);
   fynx_window_init(&sa->window, spec->window, (uint64_t *)(void *)(sa + 1));
-  sa->key = ops->key_new(ops, spec->key_in, ops->key_len, spec->salt_in);
+  sa->key = key_new(&plane->vault, ops, spec->key_in, spec->salt_in);
   return sa->key ? make_threads(ops, sa->key, sa->thr, n) : FYNX_E_KEY;
 }
 
@@ -114,6 +132,7 @@ static bool acceptable(const struct fynx_child_spec *spec) {
 }
 
 static int build(struct fynx_plane *plane, const struct fynx_child_spec *spec, struct fynx_child *child) {
+  child->vault = &plane->vault;
   child->handle = spec->handle;
   child->tag = spec->tag;
   child->n_local = (uint16_t)spec->n_local;
@@ -241,6 +260,14 @@ void fynx_child_usage(const struct fynx_child *child, struct fynx_usage *usage) 
   fynx_sa_unlock(child->in);
   for (int i = 0; i < FYNX_SA_DROP_COUNT; i++)
     usage->drops[i] = relaxed(&child->in->counters.drops[i]) + relaxed(&child->out->counters.drops[i]);
+}
+
+/* Octets in memory, except what a provider allocates by itself; the policy's line stands twice, once published. */
+size_t fynx_child_memory(const struct fynx_child *child) {
+  void *blocks[] = {(void *)(uintptr_t)child, child->in, child->out, child->ranges, atomic_load(&child->out->endpoint)};
+  size_t sum = 2 * sizeof(struct fynx_rule);
+  for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) sum += malloc_usable_size(blocks[i]);
+  return sum + (takes_place(child->in->ops) ? 2 * fynx_align(child->in->ops->key_room, 64) : 0);
 }
 
 void fynx_child_set_sequence(struct fynx_child *child, uint64_t last_out) {

@@ -13,6 +13,7 @@
 #include "replay.h"
 #include "ring.h"
 #include "util.h"
+#include "vault.h"
 
 #define FYNX_BATCH 64u
 #define FYNX_HEAD 64u              /* room before an inner packet for ESP header and IV */
@@ -103,6 +104,7 @@ _Static_assert(offsetof(struct fynx_sa_in, lock) == 64, "the constant line of an
 _Static_assert(offsetof(struct fynx_sa_in, counters) == 192, "inbound counters stand apart");
 
 struct fynx_child { /* cold: a pair of SAs as the control side knows it */
+  struct fynx_vault *vault; /* of its keys */
   struct fynx_child *next;
   struct fynx_child *previous;
   struct fynx_sa_in *in;
@@ -261,6 +263,7 @@ struct fynx_plane {
   uint8_t *own; /* addresses of this host, 16 octets each, sorted */
   uint32_t n_own;
   struct fynx_retired *retired;
+  struct fynx_vault vault; /* under the control mutex */
   uint64_t serial;
   uint64_t generation;
   uint32_t n_children;
@@ -318,6 +321,7 @@ void fynx_rules_restore(struct fynx_plane *plane);
 
 /* child.c */
 void fynx_child_free(void *child);
+size_t fynx_child_memory(const struct fynx_child *child);
 void fynx_endpoint_build(struct fynx_plane *plane, struct fynx_endpoint *endpoint, const struct fynx_path *path);
 
 /* encap.c, decap.c: one batch of slots, data and len filled in, verdict FYNX_PASS */

@@ -50,5 +50,8 @@ void fynx_plane_info(struct fynx_plane *plane, struct fynx_plane_info *info) {
   info->gso = atomic_load_explicit(&plane->gso, memory_order_relaxed) != 0;
   info->gro = plane->gro;
   info->raw = plane->n_raw;
+  info->bytes_per_sa = plane->children ? (uint32_t)fynx_child_memory(plane->children) : 0;
+  info->keys_locked = plane->vault.locked;
+  info->keys_unlocked = plane->vault.unlocked;
   pthread_mutex_unlock(&plane->control);
 }

@@ -107,6 +107,7 @@ void fynx_plane_free(struct fynx_plane *plane) {
   fynx_reclaim(plane, false);
   for (uint32_t i = 0; i < plane->n_tx; i++) fynx_worker_free(plane->tx[i]);
   for (uint32_t i = 0; i < plane->n_rx; i++) fynx_worker_free(plane->rx[i]);
+  fynx_vault_close(&plane->vault);
   close_fd(plane->event_fd);
   close_fd(plane->stop_fd);
   close_fd(plane->inner_fd);

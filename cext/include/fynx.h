@@ -71,6 +71,10 @@ struct fynx_aead_ops {
   void (*seal)(void *thr, struct fynx_packet *packets, uint32_t n);
   void (*open)(void *thr, struct fynx_packet *packets, uint32_t n);
   void *user; /* the provider's own */
+  /* Optional, both or neither: the plane gives the memory of a key, locked and left out of core dumps, zeroed, on a cache
+   * line of its own; `key_put` fills it like `key_new` and returns 0. The plane wipes it, and `key_free` is not called. */
+  size_t key_room;
+  int (*key_put)(const struct fynx_aead_ops *ops, void *where, const uint8_t *key, size_t key_len, const uint8_t *salt);
 };
 
 #ifdef __cplusplus

@@ -80,15 +80,19 @@ static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static int opened;
 static pthread_key_t managers;
 
-static void *mb_key_new(const struct fynx_aead_ops *ops, const uint8_t *key, size_t key_len, const uint8_t *salt) {
-  if (key_len != ops->key_len || salt == NULL) return NULL;
-  struct mb_key *made = fynx_aligned(sizeof *made + expanded_size);
-  if (made == NULL) return NULL;
+static int mb_key_put(const struct fynx_aead_ops *ops, void *where, const uint8_t *key, size_t key_len,
+                      const uint8_t *salt) {
+  struct mb_key *made = where;
+  if (key_len != ops->key_len || salt == NULL) return -1;
   made->gcm = ops->user;
   memcpy(made->salt, salt, SALT_LEN);
   if (made->gcm != NULL) made->gcm->pre(key, made->expanded);
   else memcpy(made->expanded, key, key_len);
-  return made;
+  return 0;
+}
+
+static void *mb_key_new(const struct fynx_aead_ops *ops, const uint8_t *key, size_t key_len, const uint8_t *salt) {
+  return fynx_key_made(ops, key, key_len, salt);
 }
 
 static void mb_key_free(void *key) {
@@ -264,6 +268,8 @@ static void mb_offer(const char *name, int encr_id, int key_len, struct mb_gcm *
   *ops = fynx_aead("ipsecmb", name, encr_id, (size_t)key_len);
   ops->flags = FYNX_OPS_THREADSAFE_KEY;
   ops->key_new = mb_key_new;
+  ops->key_put = mb_key_put;
+  ops->key_room = sizeof(struct mb_key) + expanded_size;
   ops->key_free = mb_key_free;
   ops->thr_new = mb_thr_new;
   ops->thr_free = mb_thr_free;

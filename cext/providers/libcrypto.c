@@ -64,11 +64,11 @@ static void lc_hash_pad(const struct lc_hash *hash, struct lc_sha *state, const 
   fynx_wipe(block, sizeof block);
 }
 
-static void *lc_key_new(const struct fynx_aead_ops *ops, const uint8_t *key, size_t key_len, const uint8_t *salt) {
+static int lc_key_put(const struct fynx_aead_ops *ops, void *where, const uint8_t *key, size_t key_len,
+                      const uint8_t *salt) {
   const struct lc_ops *own = ops->user;
-  if (key_len != ops->key_len || (ops->salt_len != 0 && salt == NULL)) return NULL;
-  struct lc_key *made = fynx_aligned(sizeof *made);
-  if (made == NULL) return NULL;
+  if (key_len != ops->key_len || (ops->salt_len != 0 && salt == NULL)) return -1;
+  struct lc_key *made = where;
   made->cipher = own->cipher;
   made->hash = own->hash;
   memcpy(made->key, key, (size_t)own->cipher->key_len);
@@ -77,7 +77,11 @@ static void *lc_key_new(const struct fynx_aead_ops *ops, const uint8_t *key, siz
     lc_hash_pad(own->hash, &made->inner, key + own->cipher->key_len, 0x36);
     lc_hash_pad(own->hash, &made->outer, key + own->cipher->key_len, 0x5c);
   }
-  return made;
+  return 0;
+}
+
+static void *lc_key_new(const struct fynx_aead_ops *ops, const uint8_t *key, size_t key_len, const uint8_t *salt) {
+  return fynx_key_made(ops, key, key_len, salt);
 }
 
 static void lc_key_free(void *key) {
@@ -268,6 +272,8 @@ static void lc_offer(const struct lc_cipher *cipher, const struct lc_hash *hash)
   snprintf(own->name, sizeof own->name, "%s%s%s", cipher->keyword, hash ? "-" : "", hash ? hash->keyword : "");
   own->ops = fynx_aead("libcrypto", own->name, cipher->encr_id, (size_t)cipher->key_len + integ_len);
   own->ops.key_new = lc_key_new;
+  own->ops.key_put = lc_key_put;
+  own->ops.key_room = sizeof(struct lc_key);
   own->ops.key_free = lc_key_free;
   own->ops.thr_new = lc_thr_new;
   own->ops.thr_free = lc_thr_free;

@@ -67,6 +67,15 @@ static inline void *fynx_aligned(size_t size) {
   return memory;
 }
 
+/* `key_new` where `key_put` does the work. */
+static inline void *fynx_key_made(const struct fynx_aead_ops *ops, const uint8_t *key, size_t key_len,
+                                  const uint8_t *salt) {
+  void *made = fynx_aligned(ops->key_room);
+  if (made == NULL || ops->key_put(ops, made, key, key_len, salt) == 0) return made;
+  free(made);
+  return NULL;
+}
+
 /* The parts of an ops that every AEAD with a 16-octet tag shares. */
 static inline struct fynx_aead_ops fynx_aead(const char *provider, const char *name, int encr_id, size_t key_len) {
   return (struct fynx_aead_ops){

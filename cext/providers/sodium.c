@@ -37,14 +37,18 @@ static char version[160] = "not opened";
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static int opened;
 
-static void *na_key_new(const struct fynx_aead_ops *ops, const uint8_t *key, size_t key_len, const uint8_t *salt) {
-  if (key_len != KEY_LEN || salt == NULL) return NULL;
-  struct na_key *made = fynx_aligned(sizeof *made);
-  if (made == NULL) return NULL;
+static int na_key_put(const struct fynx_aead_ops *ops, void *where, const uint8_t *key, size_t key_len,
+                      const uint8_t *salt) {
+  if (key_len != KEY_LEN || salt == NULL) return -1;
+  struct na_key *made = where;
   if (ops->encr_id == ENCR_CHACHA20_POLY1305) memcpy(made->state, key, KEY_LEN);
   if (ops->encr_id == ENCR_AES_GCM_16) crypto_aead_aes256gcm_beforenm(made->state, key);
   memcpy(made->salt, salt, SALT_LEN);
-  return made;
+  return 0;
+}
+
+static void *na_key_new(const struct fynx_aead_ops *ops, const uint8_t *key, size_t key_len, const uint8_t *salt) {
+  return fynx_key_made(ops, key, key_len, salt);
 }
 
 static void na_key_free(void *key) {
@@ -113,6 +117,8 @@ static void na_offer(const char *name, int encr_id, void (*seal)(void *, struct 
   *ops = fynx_aead("sodium", name, encr_id, KEY_LEN);
   ops->flags = FYNX_OPS_THREADSAFE_KEY;
   ops->key_new = na_key_new;
+  ops->key_put = na_key_put;
+  ops->key_room = sizeof(struct na_key);
   ops->key_free = na_key_free;
   ops->thr_new = na_thr_new;
   ops->thr_free = na_thr_free;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import resource
 import shutil
 import socket
 import sys
@@ -25,9 +26,11 @@ from fynx.run.failures import NOT_RUNNING, PERMISSION
 from fynx.run.files import default_directory
 
 TUN = Path("/dev/net/tun")
-NET_ADMIN, NET_BIND = 12, 10
+NET_ADMIN, NET_BIND, IPC_LOCK = 12, 10, 14
 """Bits of the capability sets in /proc/self/status (capabilities(7))."""
 PORTS = (500, 4500)
+LOCKED = 1 << 20
+"""Octets of keys for some hundred tunnels."""
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -73,6 +76,7 @@ def machine() -> Iterator[Finding]:
     yield _ipv6()
     yield _batches()
     yield _raw_esp()
+    yield _locked_memory()
     yield _nft()
     yield _reverse_path()
     yield _forwarding()
@@ -163,6 +167,17 @@ def _raw_esp() -> Finding:
         text = f"not available ({error.strerror}): `encap: auto` cannot start, `encap: always` does without"
         return Finding("ESP without UDP", "ok", text)
     return Finding("ESP without UDP", "ok", "available for `encap: auto`; without batches it is several times slower")
+
+
+def _locked_memory() -> Finding:
+    """Keys of the C plane are kept from the swap (mlock(2)); ``status`` tells under ``keys`` what could not be."""
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    if _capabilities() >> IPC_LOCK & 1 or limit == resource.RLIM_INFINITY:
+        return Finding("locked memory", "ok", "no limit")
+    text = f"{limit} octets may be locked"
+    if limit >= LOCKED:
+        return Finding("locked memory", "ok", text)
+    return Finding("locked memory", "warn", f"{text}: keys may be swapped to disk", "ulimit -l unlimited")
 
 
 def _nft() -> Finding:

@@ -250,6 +250,8 @@ class Engine:
             "rules": info.rules,
             "retired": info.retired,
             "capacity": info.capacity,
+            "bytes_per_sa": info.bytes_per_sa,
+            "keys": {"locked": info.keys_locked, "unlocked": info.keys_unlocked},
             "providers": {each.name: each.provider for each in in_use},
             "slow": [each.name for each in in_use if each.slow],
             "refused": dict(self._chooser.refused),

@@ -33,7 +33,7 @@ class OpsInfo:
 def ops_info(address: int) -> OpsInfo:
     """Raises ``CryptoError`` for another ABI version or a structure that is too small."""
     ops = ffi.cast("struct fynx_aead_ops *", address)
-    if address == 0 or ops.abi != ABI or ops.size < ffi.sizeof("struct fynx_aead_ops") - ffi.sizeof("void *"):
+    if address == 0 or ops.abi != ABI or ops.size < ffi.offsetof("struct fynx_aead_ops", "user"):
         raise CryptoError("the operations of a provider have another ABI")
     return OpsInfo(
         name=ffi.string(ops.name).decode("ascii", "replace"),

@@ -47,6 +47,10 @@ def test_E14_the_window_and_the_rings_pass_their_self_test(tmp_path: Path) -> No
     run(build("gcc", "selftest.c", tmp_path, "-O1", "-Wno-unused-function", *MEMORY))
 
 
+def test_keys_are_locked_and_wiped_and_packets_allocate_nothing(tmp_path: Path) -> None:
+    run(build("gcc", "keys.c", tmp_path, "-O1", "-Wno-unused-function"))
+
+
 @pytest.mark.parametrize("program", ["storm.c", "stream.c"])
 def test_E27_threads_that_change_and_use_one_plane_have_no_race(tmp_path: Path, program: str) -> None:
     told = run(build("gcc", program, tmp_path, "-O1", "-fsanitize=thread", "-Wno-unused-function"), "3")
