@@ -23,6 +23,10 @@ class Fault(FynxError):
     def __str__(self) -> str:
         return f"{self.intro}: {self.reason}" if self.reason else self.intro
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copies and pickles whatever a subclass takes to be made."""
+        return _again, (type(self), self.args, self.__dict__)
+
     def __init_subclass__(cls) -> None:
         if cls.number is not None:
             cls.code = cls.number
@@ -34,6 +38,13 @@ class Fault(FynxError):
         made.args = (made.reason,)
         made.__cause__, made.__traceback__ = self.__cause__, self.__traceback__
         return made
+
+
+def _again(kind: type[Fault], args: tuple[object, ...], state: dict[str, object]) -> Fault:
+    made = kind.__new__(kind, *args)
+    made.args = args
+    made.__dict__.update(state)
+    return made
 
 
 class InvalidMessage(Fault):

@@ -30,6 +30,8 @@ class Installed:
     outbound: bool
     sequence_out: int = 0
     highest_in: int = 0
+    seen: set[int] = field(default_factory=set)
+    """Sequence numbers that verified: a window without an end."""
     received: list[bytes] = field(default_factory=list)
 
 
@@ -104,6 +106,10 @@ class MemoryPlane:
         except CryptoError:
             self._drop("integrity")
             return
+        if sequence in child.seen:
+            self._drop("replay")
+            return
+        child.seen.add(sequence)
         child.received.append(packet)
         if sequence <= child.highest_in:
             return
