@@ -10,6 +10,7 @@ import benches.api as api
 import benches.esp as esp
 import benches.handshake as handshake
 import benches.latency as latency
+import benches.net as net
 import benches.plugin as plugin
 import benches.refuse as refuse
 import benches.responders as responders
@@ -35,6 +36,7 @@ BENCHES: dict[str, tuple[str, Runner]] = {
     "esp": ("packets per second sealed by each provider, in batches, one per call, and in Python", plain(esp.run)),
     "refuse": ("CPU milliseconds to refuse an offer of hundreds of transforms", plain(refuse.run)),
     "api": ("packets per second through the library: in batches, and one per call", plain(api.run)),
+    "net": ("TCP inside a tunnel without root, by lwIP, beside asyncio over loopback", plain(net.run)),
     "tunnel": ("TCP and UDP through Fynx and others, in turn (--case, --system, --rounds, --seconds)", tunnel.run),
     "latency": ("pings through Fynx and other tunnels, in turn (--system, --rounds)", latency.run),
     "aead": ("packets per second sealed through the table of functions, beside the bare library", plain(aead.run)),
