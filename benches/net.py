@@ -87,9 +87,9 @@ async def _rate(work: Callable[[Open], Awaitable[int]], way: Open) -> float:
     return size * 8 / (time.perf_counter() - began) / 1e6
 
 
-async def _upload(way: Open, size: int = SIZE) -> int:
+async def _upload(way: Open, share: int = 1) -> int:
     reader, writer = await way(SINK)
-    for _ in range(size // len(BLOCK)):
+    for _ in range(SIZE // share // len(BLOCK)):
         writer.write(BLOCK)
         await writer.drain()
     writer.write_eof()
@@ -99,7 +99,7 @@ async def _upload(way: Open, size: int = SIZE) -> int:
 
 
 async def _upload8(way: Open) -> int:
-    return sum(await asyncio.gather(*(_upload(way, SIZE // MANY) for _ in range(MANY))))
+    return sum(await asyncio.gather(*(_upload(way, MANY) for _ in range(MANY))))
 
 
 async def _download(way: Open) -> int:

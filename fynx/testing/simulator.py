@@ -27,8 +27,8 @@ SITE = """
 name: {name}
 peers:
   {other}:
-    remote: {{address: {address}, id: {other}.test, auth: {{psk: {{secret: "a key for simulations alone, 40 octets"}}}}}}
-    local: {{id: {name}.test, auth: {{psk: {{secret: "a key for simulations alone, 40 octets"}}}}}}
+    remote: {{address: {address}, id: {other}.test, auth: {{psk: {{secret: "a key for simulations alone, long"}}}}}}
+    local: {{id: {name}.test, auth: {{psk: {{secret: "a key for simulations alone, long"}}}}}}
     children: {{net: {{local: {local}, remote: {remote}}}}}
 """
 LEFT = SITE.format(name="left", other="right", address="any", local="10.1.0.0/16", remote="10.2.0.0/16")

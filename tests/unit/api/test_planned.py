@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,10 +17,13 @@ from fynx.api.client import IpsecClient
 from fynx.api.config import ClientConfig, DpdConfig, SaLifetime, ServerConfig
 from fynx.api.datagram import Datagram, parse
 from fynx.api.server import IpsecServer
+from fynx.errors import ConfigError, StateError
 from fynx.events import ChildDown, ChildRekeyed, IkeDown, PeerAlive
 from fynx.faults import InvalidLength, InvalidState, Io, NetworkTimeout
-from fynx.testing import Link, pair, simulated_pair
+from fynx.ike.states import CHILD_TRANSITIONS, IKE_TRANSITIONS, advance
+from fynx.testing import Link, Simulation, pair, simulated_pair
 from fynx.testing.pair import KEY
+from fynx.testing.simulator import LEFT
 from tests.unit.api.loops import looped, soon
 
 SERVER = ServerConfig.builder().with_local_id("server.test").with_psk(KEY).build()
@@ -198,9 +204,6 @@ def test_metrics_clone() -> None:
 
 
 def test_the_simulator_refuses_what_it_cannot_do() -> None:
-    from fynx.errors import ConfigError, StateError
-    from fynx.testing import Simulation
-
     with pytest.raises(ConfigError, match="peers"):
         Simulation().host("192.0.2.1", "name: x\npeers: 7")
     net, left, right = simulated_pair()
@@ -221,3 +224,29 @@ def test_a_crashed_host_is_noticed() -> None:
     net.run(for_s=600)
     assert any(isinstance(event, IkeDown | ChildDown) for event in left.events)
     assert left.children("right") == []
+
+
+@pytest.mark.parametrize("table", [IKE_TRANSITIONS, CHILD_TRANSITIONS], ids=["ike", "child"])
+def test_state_machine_invalid_transition(table: dict[tuple[Any, Any], Any]) -> None:
+    """Every move that the table does not have is refused, and the state stays."""
+    states, events = {state for state, _ in table}, {event for _, event in table}
+    for state, event in itertools.product(states, events):
+        record = SimpleNamespace(state=state)
+        if (state, event) not in table:
+            with pytest.raises(StateError, match="not possible"):
+                advance(record, event, table)
+            assert record.state is state
+
+
+def test_hard_lifetime_expiration_check() -> None:
+    """No rekey gets through any more: at the hard limit the Child SA is gone, and sends nothing."""
+    limits = "lifetime: {soft_s: 20, hard_s: 30}"
+    net, left, right = simulated_pair(left=LEFT.replace("remote: 10.2.0.0/16", f"remote: 10.2.0.0/16, {limits}"))
+    assert left.up("right", right)
+    net.intercept(lambda sent: ())
+    net.run(for_s=19)
+    assert left.children("right")
+    net.run(for_s=12)
+    assert left.children("right") == []
+    with pytest.raises(StateError):
+        left.send("right", b"too late")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benches import __main__ as program
-from benches import api, esp, handshake, plugin
+from benches import api, esp, handshake, net, plugin
 from benches.result import Result
 
 
@@ -70,3 +70,13 @@ def test_a_third_partys_cipher_is_measured_beside_the_built_in_one(monkeypatch: 
     result = plugin.run()
     assert {row.system for row in result.rows} == {"private_gcm", "libcrypto"}
     assert "aes128gcm16-64-batch/private_gcm/libcrypto" in result.ratios
+
+
+def test_tcp_inside_a_tunnel_is_measured_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(net, "SIZE", 8 * len(net.BLOCK))
+    monkeypatch.setattr(net, "RUNS", 1)
+    result = net.run()
+    assert {(row.case, row.system) for row in result.rows} == {
+        (case, system) for case in ("upload", "download", "upload8") for system in ("fynx", "asyncio")
+    }
+    assert all(row.median > 0 for row in result.rows)
