@@ -14,7 +14,7 @@ CHECKLIST: dict[str, dict[str, list[str]]] = yaml.safe_load((ROOT / "tests/check
 
 
 @cache
-def tests_of(path: str) -> frozenset[str]:
+def defined_in(path: str) -> frozenset[str]:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     tree = ast.parse((ROOT / path).read_text())
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, kinds) and node.name.startswith("test_"))
@@ -26,7 +26,7 @@ def test_each_row_names_tests_that_are_there(section: str) -> None:
     for row, names in CHECKLIST[section].items():
         for name in names:
             path, _, test = name.partition("::")
-            found = tests_of(path) if (ROOT / path).is_file() else frozenset()
+            found = defined_in(path) if (ROOT / path).is_file() else frozenset()
             if not found or (test and test not in found):
                 missing.append(f"{row}: {name}")
         if not names:
