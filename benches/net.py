@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import fynx
 from benches.lab import BenchError
@@ -51,7 +52,7 @@ def run() -> Result:
 async def _measured(udp: int, sink: int, source: int) -> Result:
     result = Result("net")
     plain = {SINK: sink, SOURCE: source}
-    networks = {"local_networks": (HERE,), "remote_networks": (THERE,), "remote_id": "far.test"}
+    networks: dict[str, Any] = {"local_networks": (HERE,), "remote_networks": (THERE,), "remote_id": "far.test"}
     async with fynx.connect(("127.0.0.1", udp), auth=fynx.psk("near.test", KEY), **networks) as tunnel:
         ways: dict[str, Open] = {
             "fynx": lambda port: tunnel.open_connection(THERE, port),
