@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "net": {"faults", "errors", "plugin"},
     "api": {"run", "net", "ike", "kernel", "config", "faults", "logs", "metrics", *BASE},
     "demo": {"run", "kernel", "config", *BASE},
-    "cli": {"run", "api", "kernel", "config", "demo", "testing", "logs", *BASE},
+    "cli": {"run", "api", "net", "faults", "kernel", "config", "demo", "testing", "logs", *BASE},
     "testing": {"api", "config", "esp", "run", "sim", "ike", "kernel", *BASE},
     "__init__": {"api", "run", "config", *BASE},
     "__main__": {"cli"},

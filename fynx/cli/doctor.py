@@ -21,6 +21,7 @@ from fynx.cli.options import config_option, json_option
 from fynx.cli.output import as_json as print_json
 from fynx.cli.output import table
 from fynx.errors import ConfigError, PluginError
+from fynx.faults import Io
 from fynx.kernel.registry import Registry
 from fynx.run.failures import NOT_RUNNING, PERMISSION
 from fynx.run.files import default_directory
@@ -92,6 +93,7 @@ def libraries(config: Path | None) -> Iterator[Finding]:
         yield Finding("plugins", "fail", str(error).splitlines()[0], "fynx check", 5)
         return
     yield _providers(booted)
+    yield _sockets()
 
 
 def _python() -> Finding:
@@ -234,6 +236,17 @@ def _providers(booted: Registry) -> Finding:
     if not found:
         return Finding("providers", "warn", "none: every cipher runs through Python and is slow", "fynx plugins")
     return Finding("providers", "ok", ", ".join(found))
+
+
+def _sockets() -> Finding:
+    """lwIP, for TCP inside a tunnel without a TUN device; nothing else wants it."""
+    from fynx.net.library import load
+
+    try:
+        load()
+    except Io as error:
+        return Finding("lwip", "warn", error.reason, error.remedy)
+    return Finding("lwip", "ok", "TCP and UDP inside tunnels without root")
 
 
 def _capabilities() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import subprocess
@@ -66,6 +67,18 @@ def test_without_the_library_the_line_to_install_it_is_told() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert "libnothing.so.0 is not installed" in said
     assert "apt-get install -y liblwip0" in said
+
+
+def test_the_doctor_tells_of_the_missing_library_and_needs_it_not() -> None:
+    code = (
+        "from fynx.net import library; from fynx.cli.doctor import libraries; library.SONAME = 'libnothing.so.0';"
+        "print([(one.verdict, one.remedy) for one in libraries(None) if one.name == 'lwip'])"
+    )
+    environment = {**os.environ, "FYNX_CONFIG": "/nonexistent"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
+    ).stdout
+    assert said == "[('warn', 'sudo apt-get install -y liblwip0')]\n"
 
 
 def test_another_library_is_refused_by_what_it_lacks() -> None:
