@@ -112,6 +112,9 @@ static void *tcp_give(void *argument) {
   int fd = open_socket(from, SOCK_STREAM, &source);
   uint8_t *block = calloc(1, BLOCK);
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  const char *congestion = getenv("BENCH_CONGESTION"); /* not whatever this machine is set to */
+  if (congestion && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, (socklen_t)strlen(congestion)))
+    die(congestion);
   if (!block || connect(fd, (struct sockaddr *)&destination, name_len)) die("connect");
   while (!atomic_load(&done) && send(fd, block, BLOCK, MSG_NOSIGNAL) > 0) {
   }

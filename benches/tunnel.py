@@ -1,7 +1,8 @@
 """Throughput between two hosts, Fynx beside other tunnels, in turn within each round.
 
 A case is a kind of traffic and, where it differs from the bare case, suffixes: ``tcp1-ipv6-segmented``. A bare case is
-IPv4, AES-128-GCM, offloads passed through, one SA, an outer MTU of 1500. Every system of every case has namespaces and
+IPv4, AES-128-GCM, offloads passed through, one SA, an outer MTU of 1500; TCP is controlled by CUBIC, as Debian has it,
+whatever the machine is set to. Every system of every case has namespaces and
 daemons of its own, all up at once; a round measures each of them once, so that ratios are those of neighbours in time.
 ``CASE-cpu`` is the processor time of both daemons per 10^9 octets that came through; ``tcp1-cipher`` what it is above
 that of the null cipher, beside the bare library.
@@ -9,6 +10,7 @@ that of the null cipher, beside the bare library.
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser
 from collections import defaultdict
@@ -150,7 +152,9 @@ def run(arguments: Sequence[str] = ()) -> Result:
     parser.add_argument("--system", default="", help=f"of {', '.join(SYSTEMS)}")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one measurement")
+    parser.add_argument("--congestion", default="cubic", help="control of TCP; cubic is what Debian has")
     options = parser.parse_args(list(arguments))
+    os.environ["BENCH_CONGESTION"] = options.congestion
     result = Result("tunnel")
     with ExitStack() as stack:
         going = Run(plan(split(options.case), split(options.system)), options.seconds)
