@@ -48,6 +48,8 @@ struct fynx_child_spec {
   const struct fynx_selector *remote;
   uint32_t n_local;
   uint32_t n_remote;
+  uint32_t aggfrag;        /* bits: 1 inner packets share payloads (RFC 9347), 2 none is cut, 4 all payloads are as long */
+  uint32_t aggfrag_size;   /* octets of a payload at most; 0: what the path takes */
   uint32_t transport;      /* transport mode: the selectors are one address on each side */
   uint32_t translated;     /* a NAT: the peer counted these addresses into its checksums (RFC 3948 section 3.1.2) */
   uint8_t source[16];      /* as in a selector */

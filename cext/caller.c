@@ -21,43 +21,41 @@ static uint32_t load(struct fynx_worker *w, const uint8_t **data, const uint32_t
   return count;
 }
 
-static size_t give_back(struct fynx_worker *w, uint32_t n, uint8_t *out, size_t room) {
-  size_t at = 0;
+static void give_back(struct fynx_worker *w, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) {
     struct fynx_slot *slot = &w->slot[i];
     if (slot->verdict != FYNX_PASS) continue;
     uint64_t head[2] = {slot->handle, slot->len};
     size_t need = sizeof head + fynx_align(slot->len, 8);
-    if (need > room - at) {
+    if (need > w->out_room) {
       fynx_drop(w, slot, FYNX_DROP_SEND_AGAIN);
       continue;
     }
-    memcpy(out + at, head, sizeof head);
-    memcpy(out + at + sizeof head, slot->data, slot->len);
-    at += need;
+    memcpy(w->out, head, sizeof head);
+    memcpy(w->out + sizeof head, slot->data, slot->len);
+    w->out += need;
+    w->out_room -= need;
   }
-  return at;
 }
 
 int64_t fynx_plane_send(struct fynx_plane *plane, const uint8_t *data, const uint32_t *lengths, uint32_t n,
                         uint8_t *out, size_t room) {
   if (foreign(plane)) return FYNX_E_FORK; /* the child would repeat its parent's sequence numbers, and so its IVs */
   struct fynx_worker *w = plane->tx[0];
-  size_t written = 0;
   pthread_mutex_lock(&plane->sending);
+  w->flush = plane->n_sockets ? fynx_send_slots : give_back;
+  w->out = out;
+  w->out_room = room;
   for (uint32_t at = 0; at < n;) {
     uint32_t count = load(w, &data, lengths + at, n - at);
     fynx_online(w);
-    uint32_t sealed = fynx_encap(w, count);
-    if (plane->n_sockets)
-      fynx_send_slots(w, sealed);
-    else
-      written += give_back(w, sealed, out + written, room - written);
+    w->flush(w, fynx_encap(w, count));
     fynx_offline(w);
     at += count;
   }
+  room -= w->out_room;
   pthread_mutex_unlock(&plane->sending);
-  return (int64_t)written;
+  return (int64_t)room;
 }
 
 int64_t fynx_plane_receive(struct fynx_plane *plane, const struct fynx_path *path, const uint8_t *data,

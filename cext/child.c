@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "core.h"
+#include "iptfs.h"
 
 /* Without ESN: tell at 13/16 of the numbers, which lies between 75 and 90 per cent (RFC 4303 section 3.3.3). */
 #define SOFT_32 (UINT64_C(13) << 28)
@@ -45,6 +46,7 @@ static void in_free(struct fynx_vault *vault, struct fynx_sa_in *sa) {
   if (!sa) return;
   free_threads(sa->ops, sa->thr, sa->n_thr);
   key_free(vault, sa->ops, sa->key);
+  fynx_agg_free(sa->agg);
   fynx_wipe(sa, sizeof *sa);
   free(sa);
 }
@@ -87,6 +89,7 @@ static int out_new(struct fynx_plane *plane, const struct fynx_child_spec *spec,
   sa->hard_limit = spec->esn ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
   sa->soft_limit = spec->esn ? SOFT_64 : SOFT_32;
   sa->n_thr = n;
+  atomic_flag_clear(&sa->packing);
   sa->key = key_new(&plane->vault, ops, spec->key_out, spec->salt_out);
   struct fynx_endpoint *endpoint = calloc(1, sizeof *endpoint);
   if (!endpoint) return FYNX_E_MEMORY;
@@ -128,6 +131,8 @@ static bool acceptable(const struct fynx_child_spec *spec) {
   if (ops->block & (ops->block - 1)) return false;
   if (spec->implicit_iv && (ops->iv_len != 8 || ops->integ_id)) return false; /* CBC needs one that nobody can predict */
   if (spec->window < FYNX_WINDOW_MIN || spec->window > FYNX_WINDOW_MAX) return false;
+  if (spec->aggfrag_size && (spec->aggfrag_size < FYNX_AGG_SMALLEST || spec->aggfrag_size > FYNX_AGG_LARGEST)) return false;
+  if (spec->aggfrag && (spec->transport || spec->aggfrag > UINT8_MAX)) return false;
   return spec->n_local && spec->n_remote && spec->spi_out > 255;
 }
 
@@ -142,6 +147,11 @@ static int build(struct fynx_plane *plane, const struct fynx_child_spec *spec, s
   int rc = in_new(plane, spec, &child->in);
   if (rc == 0) rc = out_new(plane, spec, &child->out);
   if (rc) return rc;
+  if (spec->aggfrag) {
+    if (fynx_agg_prepare(plane) || !(child->in->agg = fynx_agg_new())) return FYNX_E_MEMORY;
+    child->out->aggfrag = (uint8_t)spec->aggfrag;
+    child->out->aggfrag_size = (uint16_t)spec->aggfrag_size;
+  }
   if (spec->transport) {
     child->in->header = child->out->header = fynx_transport_header(child);
     if (!child->in->header) return FYNX_E_ARGUMENT;

@@ -64,11 +64,14 @@ struct fynx_sa_out { /* RFC 4301 section 4.4.2, outbound; first line constant, s
   uint32_t n_thr;
   uint8_t header; /* of IP, that stays outside in transport mode; 0 in tunnel mode */
   uint8_t implicit_iv; /* `iv_len` is 0 then, and the cipher gets 8 octets */
+  uint8_t aggfrag; /* how inner packets share payloads (RFC 9347); 0: they do not */
   FYNX_LINE _Atomic uint64_t sequence; /* last one given out */
   _Atomic uint32_t soft_told;
   _Atomic uint32_t hard_told;
   _Atomic uint64_t look_ms; /* when to look at the path's MTU again */
   _Atomic uint32_t limit;   /* the largest inner packet that the path takes whole */
+  atomic_flag packing;      /* the payloads that carry one inner packet follow each other (RFC 9347 section 2.2.3) */
+  uint16_t aggfrag_size;    /* of a payload at most; 0: what the path takes; never written later */
   FYNX_LINE struct fynx_sa_counters counters;
   FYNX_LINE void *thr[]; /* by sender */
 };
@@ -98,6 +101,7 @@ struct fynx_sa_in {
   struct fynx_window window;
   struct fynx_addr peer; /* where it should come from */
   FYNX_LINE struct fynx_addr told;
+  struct fynx_agg_in *agg; /* of payloads that inner packets share; NULL: none are taken */
   FYNX_LINE struct fynx_sa_counters counters;
 };
 _Static_assert(offsetof(struct fynx_sa_in, lock) == 64, "the constant line of an inbound SA is one line");
@@ -203,6 +207,11 @@ struct fynx_worker { /* everything one thread touches; one sender and one receiv
   uint64_t told_ms;
   uint64_t tokens_ms; /* rate limit of unknown-SPI upcalls */
   uint32_t tokens;
+  bool aggregated; /* a slot of the batch waits for `fynx_agg_out` or `fynx_agg_unpack` */
+  struct fynx_agg_out *agg; /* of a sender */
+  void (*flush)(struct fynx_worker *w, uint32_t n); /* sends sealed slots before there are more */
+  uint8_t *out; /* of a caller that takes them himself */
+  size_t out_room;
   uint32_t iv_at;
   uint8_t *iv_pool;
   struct fynx_cached *cache;
@@ -324,17 +333,7 @@ void fynx_child_free(void *child);
 size_t fynx_child_memory(const struct fynx_child *child);
 void fynx_endpoint_build(struct fynx_plane *plane, struct fynx_endpoint *endpoint, const struct fynx_path *path);
 
-/* encap.c, decap.c: one batch of slots, data and len filled in, verdict FYNX_PASS */
-uint32_t fynx_encap(struct fynx_worker *w, uint32_t n); /* returns how many slots there are now */
-void fynx_decap(struct fynx_worker *w, uint32_t n);
-
-/* transport.c */
-uint8_t fynx_transport_header(const struct fynx_child *child);
-uint16_t fynx_transport_fix(const struct fynx_child *child, const uint8_t *source, const uint8_t *destination);
-bool fynx_transport_takes(const uint8_t *packet);
-uint8_t fynx_transport_cut(struct fynx_slot *slot, uint8_t header);
-enum fynx_verdict fynx_transport_restore(struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
-                                         uint8_t next);
+#include "batch.h"
 
 /* netio.c, send.c, tun.c */
 int fynx_io_new(struct fynx_worker *w);

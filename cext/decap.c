@@ -1,5 +1,6 @@
 /* decap.c: opens one batch of ESP packets (RFC 4303 section 3.4), then the inbound policy (RFC 4301 section 5.2). */
 #include "core.h"
+#include "iptfs.h"
 
 enum { NEXT_IPV4 = 4, NEXT_IPV6 = 41, NEXT_NONE = 59 };
 
@@ -131,12 +132,13 @@ static enum fynx_verdict strip(struct fynx_worker *w, const struct fynx_sa_in *s
   if (next == NEXT_NONE) return FYNX_DROP_DUMMY;
   slot->data = body;
   slot->len = len - 2 - pad;
+  if (next == FYNX_AGG_NEXT && sa->agg) return FYNX_ELSEWHERE;
   return sa->header ? fynx_transport_restore(w, sa, slot, next) : tunnelled(slot, next);
 }
 
 /* The policy. `before` passed it, in this batch and of this SA: what has its selectors needs no second look. */
-static enum fynx_verdict police(const struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
-                                const struct fynx_slot *before) {
+enum fynx_verdict fynx_police(const struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
+                              const struct fynx_slot *before) {
   uint32_t total = before ? fynx_flow_next(before->data, slot->data, slot->len) : 0;
   if (total) {
     slot->len = total;
@@ -165,7 +167,13 @@ static void open_group(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t fr
     if (w->packet[i].rc) fynx_wipe(w->packet[i].out, w->packet[i].len); /* nothing unauthentic stays in memory */
     if (slot->verdict != FYNX_PASS) continue;
     enum fynx_verdict verdict = strip(w, sa, slot, w->packet[i].out, w->packet[i].len);
-    if (verdict == FYNX_PASS) verdict = police(w, sa, slot, before);
+    if (verdict == FYNX_ELSEWHERE) {
+      slot->verdict = FYNX_ELSEWHERE;
+      slot->sa = sa;
+      w->aggregated = true;
+      continue;
+    }
+    if (verdict == FYNX_PASS) verdict = fynx_police(w, sa, slot, before);
     if (verdict != FYNX_PASS) {
       fynx_drop_sa(w, &sa->counters, slot, verdict);
       continue;
@@ -183,8 +191,10 @@ static void open_group(struct fynx_worker *w, struct fynx_sa_in *sa, uint32_t fr
 /* Slots hold ESP packets; afterwards those that pass hold inner packets. */
 void fynx_decap(struct fynx_worker *w, uint32_t n) {
   w->spare_at = 0;
+  w->aggregated = false;
   for (uint32_t i = 0; i < n; i++) find_sa(w, &w->slot[i]);
   for (uint32_t i = 0; i < n; i++)
     if (w->slot[i].verdict == FYNX_PASS && w->slot[i].sa) open_group(w, w->slot[i].sa, i, n);
+  if (w->aggregated) fynx_agg_unpack(w, n);
   fynx_count(w, FYNX_COUNT_BATCHES_IN, 1);
 }

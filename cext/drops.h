@@ -18,6 +18,10 @@
   X(TOO_BIG, "too_big")           /* sealed packet larger than a datagram */     \
   X(TRANSPORT, "transport")       /* a fragment or IP options, which transport mode cannot carry (RFC 4303 section 3.1.1) */ \
   X(PATH_MTU, "path_mtu")         /* larger than the path takes, and not to be cut: the sender was told */ \
+  X(AGG_HEADER, "aggfrag_header")   /* AGGFRAG payload too short, or of an unknown sub-type (RFC 9347 section 6.1) */ \
+  X(AGG_BLOCK, "aggfrag_block")     /* a data block that is no IP packet; the rest of the payload goes with it */ \
+  X(AGG_OFFSET, "aggfrag_offset")   /* BlockOffset at odds with the packet that is under way */ \
+  X(AGG_PARTIAL, "aggfrag_partial") /* an inner packet, some of whose fragments are lost */ \
   X(SEAL, "seal")                 /* the cipher refused to seal, or no IV was to be had */
 
 /* Refusals before or after any SA. */
@@ -57,6 +61,8 @@
   X(SEND_MESSAGES, "send_messages") \
   X(RAW_IN, "raw_in")             \
   X(RAW_OUT, "raw_out")           \
+  X(AGGREGATES_IN, "aggregates_in") \
+  X(AGGREGATES_OUT, "aggregates_out") \
   X(SPLIT_SENDS, "split_sends")   \
   X(TOO_BIG_TOLD, "too_big_told") \
   X(FRAGMENTED, "fragmented")     \
@@ -71,7 +77,7 @@
   X(TUN_ERRORS, "tun_errors")
 
 #define FYNX_X_ENUM(id, text) FYNX_DROP_##id,
-enum fynx_verdict { FYNX_DROPS(FYNX_X_ENUM) FYNX_DROP_COUNT, FYNX_HELD = 0xfe, FYNX_PASS = 0xff };
+enum fynx_verdict { FYNX_DROPS(FYNX_X_ENUM) FYNX_DROP_COUNT, FYNX_ELSEWHERE = 0xfd, FYNX_HELD = 0xfe, FYNX_PASS = 0xff };
 #undef FYNX_X_ENUM
 
 #define FYNX_X_ONE(id, text) +1

@@ -2,6 +2,7 @@
 #include <sys/random.h>
 
 #include "core.h"
+#include "iptfs.h"
 
 static void tell_expired(struct fynx_worker *w, struct fynx_sa_out *sa, bool hard) {
   _Atomic uint32_t *told = hard ? &sa->hard_told : &sa->soft_told;
@@ -69,7 +70,8 @@ static uint8_t traffic_class(const uint8_t *packet) {
 /* Header, padding and trailer around the packet in its slot; false when it gets no IV. */
 static bool frame(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fynx_slot *slot, uint32_t member) {
   uint8_t next = slot->flow.key.family == 4 ? 4 : 41;
-  slot->tos = traffic_class(slot->data);
+  slot->tos = sa->aggfrag ? 0 : traffic_class(slot->data); /* of many: RFC 9347 section 2.4 hides them */
+  if (sa->aggfrag) next = FYNX_AGG_NEXT;
   if (sa->header) next = fynx_transport_cut(slot, sa->header);
   uint32_t head = 8u + sa->iv_len, pad = (0u - (slot->len + 2)) & (sa->block - 1u);
   uint8_t *tail = slot->data + slot->len, *esp = slot->data - head, *iv = esp + 8;
@@ -102,6 +104,7 @@ static void finish(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t n) {
     slot->data -= 8u + sa->iv_len;
     slot->len = 8u + sa->iv_len + w->packet[i].len + sa->icv_len;
   }
+  if (sa->aggfrag) return; /* inner packets were counted when they were taken */
   atomic_fetch_add_explicit(&sa->counters.packets, packets, memory_order_relaxed);
   atomic_fetch_add_explicit(&sa->counters.bytes, bytes, memory_order_relaxed);
   fynx_count(w, FYNX_COUNT_PACKETS_OUT, packets);
@@ -127,8 +130,8 @@ static uint32_t gather(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t f
   return count;
 }
 
-static void seal_group(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t from, uint32_t n) {
-  uint32_t count = gather(w, sa, from, n), framed = 0;
+void fynx_seal(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t count) {
+  uint32_t framed = 0;
   if (!count) return;
   const struct fynx_endpoint *endpoint = atomic_load(&sa->endpoint);
   fynx_mtu_look(w->plane, sa, endpoint);
@@ -151,13 +154,22 @@ static void seal_group(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t f
   if (next >= sa->hard_limit) tell_expired(w, sa, true);
 }
 
+static void seal_group(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t from, uint32_t n) {
+  if (sa->aggfrag)
+    w->aggregated = true; /* when all others are sealed */
+  else
+    fynx_seal(w, sa, gather(w, sa, from, n));
+}
+
 /* Slots hold inner packets with FYNX_HEAD octets of room before and FYNX_TAIL behind; afterwards ESP packets. */
 uint32_t fynx_encap(struct fynx_worker *w, uint32_t n) {
   const struct fynx_spd *spd = atomic_load(&w->plane->spd);
+  w->aggregated = false;
   for (uint32_t i = 0; i < n; i++) classify_next(w, spd, &w->slot[i]);
   if (n && w->wide) n = fynx_mtu_cut(w, n, w->wide);
   for (uint32_t i = 0; i < n; i++)
     if (w->slot[i].verdict == FYNX_PASS && w->slot[i].sa) seal_group(w, w->slot[i].sa, i, n);
+  if (w->aggregated) n = fynx_agg_out(w, n);
   fynx_count(w, FYNX_COUNT_BATCHES_OUT, 1);
   return n;
 }

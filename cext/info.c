@@ -7,7 +7,7 @@ static const char *const counter_names[] = {FYNX_COUNTERS(FYNX_X_TEXT)};
 #undef FYNX_X_TEXT
 
 _Static_assert(FYNX_SA_DROP_COUNT <= sizeof((struct fynx_usage *)0)->drops / sizeof(uint64_t), "room for drops");
-_Static_assert(FYNX_DROP_COUNT < FYNX_PASS, "verdicts fit in an octet");
+_Static_assert(FYNX_DROP_COUNT < FYNX_ELSEWHERE, "verdicts fit in an octet");
 
 uint32_t fynx_counter_count(void) { return FYNX_COUNT_COUNT; }
 

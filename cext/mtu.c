@@ -150,6 +150,7 @@ static bool plain_tcp(const struct fynx_slot *slot) {
 bool fynx_mtu_pass(struct fynx_worker *w, struct fynx_slot *slot, struct fynx_sa_out *sa) {
   uint32_t limit = atomic_load_explicit(&sa->limit, memory_order_relaxed);
   bool four = slot->flow.key.family == 4;
+  if (sa->aggfrag) limit = fynx_agg_limit(sa);
   if (!four && limit < LEAST6) limit = LEAST6; /* below that the datagrams outside are cut */
   if (plain_tcp(slot)) clamp(slot->data, slot->len, limit < w->plane->mtu ? limit : w->plane->mtu);
   if (slot->len <= limit) return true;

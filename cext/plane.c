@@ -21,6 +21,7 @@ void fynx_worker_free(struct fynx_worker *w) {
   if (w->arena) munmap(w->arena, w->arena_size + (w->spare ? FYNX_SPARE : 0));
   if (w->iv_pool) fynx_wipe(w->iv_pool, FYNX_IV_POOL);
   free(w->iv_pool);
+  free(w->agg);
   free(w->cache);
   free(w->io);
   free(w);
@@ -34,6 +35,7 @@ static int worker_fill(struct fynx_worker *w, bool receiver) {
   if (receiver) w->spare = w->arena + w->arena_size;
   if (fynx_io_new(w) || fynx_ring_init(&w->upcalls, receiver ? UPCALL_RING : UPCALL_RING_TX)) return FYNX_E_MEMORY;
   if (receiver) return w->plane->inproc ? fynx_ring_init(&w->inner, INNER_RING) : 0;
+  w->flush = fynx_send_slots;
   w->iv_at = FYNX_IV_POOL;
   w->iv_pool = malloc(FYNX_IV_POOL);
   w->cache = calloc(FYNX_CACHE, sizeof *w->cache);

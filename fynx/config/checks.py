@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fynx.config.address import ANY, child_selector, local_address, remote_network, selector
 from fynx.config.decode import NAME
-from fynx.config.model import Child, IkeLifetime, Lifetime, Peer
+from fynx.config.model import Child, IkeLifetime, Iptfs, Lifetime, Peer
 from fynx.config.pools import plain_address, plain_network, pool_range, split_domain
 from fynx.config.problems import Problems, Wrong
 from fynx.config.proposal import parse_esp, parse_ike, remembering
@@ -19,6 +19,7 @@ from fynx.wire.identity import parse_identity
 PSK_LEAST = 20
 PSK_GOOD = 32
 IDLE_LEAST_S = 10.0
+SMALLEST_PAYLOAD = 64
 
 
 def text_checks(registry: Registry) -> Mapping[str, Callable[[str], object]]:
@@ -51,7 +52,13 @@ def record_checks(problems: Problems) -> Mapping[type, Callable[[object, str, Ma
 
         return note
 
-    return {Child: run(_child), Peer: run(_peer), Lifetime: run(_lifetime), IkeLifetime: run(_lifetime)}
+    return {
+        Child: run(_child),
+        Iptfs: run(_iptfs),
+        Peer: run(_peer),
+        Lifetime: run(_lifetime),
+        IkeLifetime: run(_lifetime),
+    }
 
 
 def check_psk(section: object, path: str, mark: Mark, problems: Problems, *, weak: bool) -> None:
@@ -75,6 +82,15 @@ def check_pinned(names: Sequence[str], registry: Registry) -> str:
         loaded = ", ".join(provider.name for provider in registry.providers) or "none"
         return f"{names[0]!r} is pinned but found no library; providers that did: {loaded}"
     return ""
+
+
+def _iptfs(record: object) -> Iterator[tuple[str, Wrong]]:
+    assert isinstance(record, Iptfs)
+    if 0 < record.packet_size < SMALLEST_PAYLOAD:
+        yield (
+            "packet_size",
+            Wrong(f"{record.packet_size} octets are no payload", "64 or more; 0 is what the path takes"),
+        )
 
 
 def _address(text: str) -> None:
@@ -108,6 +124,8 @@ def _child(record: object) -> Iterator[tuple[str, Wrong]]:
     assert isinstance(record, Child)
     if record.mode == "transport":
         yield from _hosts(record)
+        if record.iptfs is not None:
+            yield "iptfs", Wrong("aggregated payloads carry whole IP packets", "mode: tunnel; or leave iptfs out")
     sides = [{len(child_selector(text).start) for text in side} for side in (record.local, record.remote)]
     dynamic = any(0 in side for side in sides)
     if sides[0].isdisjoint(sides[1]) and not dynamic:

@@ -138,6 +138,18 @@ class IkeLifetime:
 
 
 @dataclass(frozen=True, slots=True)
+class Iptfs:
+    """How inner packets are aggregated (RFC 9347)."""
+
+    packet_size: Annotated[int, Field(ge=0, le=9216)] = 0
+    """Octets of an ESP payload at most, 64 or more; 0 is what the path takes."""
+    fragment: bool = True
+    """Cut inner packets where a payload ends; else they go whole or not at all."""
+    pad: bool = False
+    """Make all payloads as long, so that lengths tell nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """A Child SA: the traffic that is protected."""
 
@@ -156,6 +168,8 @@ class Child:
     """``none``, ``initiate`` or ``trap``; the peer's ``start`` when not given."""
     window: Annotated[int, Field(ge=32, le=65536)] = 1024
     """Anti-replay window in packets."""
+    iptfs: Iptfs | None = None
+    """Inner packets share ESP payloads (RFC 9347), where the peer can; off when not given."""
     lifetime: Lifetime = Lifetime()
     inactivity_s: Annotated[float, Field(ge=0, le=86400)] = 0.0
     """Seconds without a packet in either direction after which the child is deleted; 0 is never, else 10 or more."""

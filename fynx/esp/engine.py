@@ -21,6 +21,8 @@ UPCALL_ROOM = 1 << 18
 INNER_ROOM = 1 << 20
 SEAL_ROOM = 256
 """More than ESP adds to a packet, with the record's own head."""
+AGGREGATE_ROOM = 1 << 16
+"""For padded payloads at the end of a batch."""
 SWITCHES = {"auto": lib.FYNX_AUTO, "off": lib.FYNX_OFF, "force": lib.FYNX_FORCE}
 OFFLOADS = ("vnet", "tso", "uso", "gso", "gro")
 RATES = {
@@ -186,7 +188,7 @@ class Engine:
     def send_inner(self, packets: Sequence[bytes]) -> Sequence[tuple[Path, bytes]]:
         """Raises ``StateError`` in a forked process."""
         data, lengths = b"".join(packets), array.array("I", map(len, packets))
-        room = bytearray(len(data) + SEAL_ROOM * len(packets) + 1)
+        room = bytearray(2 * len(data) + SEAL_ROOM * len(packets) + AGGREGATE_ROOM)
         size = lib.fynx_plane_send(
             self._plane, data, ffi.from_buffer("uint32_t[]", lengths), len(packets), ffi.from_buffer(room), len(room)
         )
@@ -306,6 +308,9 @@ class Engine:
         spec.spi_in, spec.spi_out, spec.window = child.spi_in, child.spi_out, child.window
         spec.esn, spec.outbound = child.suite.esn, child.outbound
         spec.implicit_iv = child.suite.encr_id in IMPLICIT_IV
+        if child.aggregation is not None:
+            spec.aggfrag = 1 | child.aggregation.whole << 1 | child.aggregation.pad << 2
+            spec.aggfrag_size = child.aggregation.payload
         spec.key_in, spec.salt_in, spec.key_out, spec.salt_out = secrets
         spec.path = self._addresses.path(child.path)[0]
         spec.local, spec.n_local = local, len(child.local_ts)

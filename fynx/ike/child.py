@@ -38,6 +38,8 @@ class ChildSa:
     """We asked for it."""
     more: bool = False
     """The peer takes other traffic of the same policy too, in Child SAs of its own (RFC 7296 section 2.9)."""
+    aggregated: bool = False
+    """Inner packets share payloads (RFC 9347)."""
     refused: int = 0
     """Rekeys that the peer put off, one after the other."""
     held: bool = False

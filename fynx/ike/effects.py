@@ -170,6 +170,8 @@ class ChildSnapshot:
     esp: str
     encap: bool = True
     """What we send travels in UDP."""
+    aggregated: bool = False
+    """Inner packets share payloads (RFC 9347)."""
 
 
 @dataclass(frozen=True, slots=True)

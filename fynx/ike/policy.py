@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from fynx.plugin.auth import Identity
-from fynx.plugin.dataplane import Selector
+from fynx.plugin.dataplane import Aggregation, Selector
 from fynx.wire.proposal import Proposal
 
 Network = IPv4Network | IPv6Network
@@ -58,6 +58,8 @@ class ChildPolicy:
     single_pair: bool = False
     """A Child SA for each pair of addresses (RFC 7296 section 2.9)."""
     lifetime: Lifetime = Lifetime()
+    aggregation: Aggregation | None = None
+    """Offer, and accept, that inner packets share ESP payloads (RFC 9347)."""
     inactivity_s: float = 0.0
     """Seconds without a packet in either direction after which the child is deleted; 0 is never."""
 

@@ -53,4 +53,5 @@ def _child(child: ChildSa, encap: bool) -> ChildSnapshot:
         remote=tuple(show(one) for one in child.remote_ts),
         esp=child.suite.keyword,
         encap=encap,
+        aggregated=child.aggregated,
     )

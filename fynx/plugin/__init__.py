@@ -21,6 +21,7 @@ from fynx.plugin.crypto import (
 )
 from fynx.plugin.dataplane import (
     Acquire,
+    Aggregation,
     ChildKeys,
     ChildSpec,
     Dataplane,
@@ -52,6 +53,7 @@ API = 1
 __all__ = [
     "API",
     "Acquire",
+    "Aggregation",
     "Algorithms",
     "AuthContext",
     "AuthFailed",

@@ -48,6 +48,19 @@ class ChildKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class Aggregation:
+    """Inner packets that share payloads of ESP, and are cut where one ends (RFC 9347).
+
+    ``payload``: octets of one at most; 0 is what the path takes. ``whole``: none is cut, as the peer wants it; ``pad``:
+    all payloads are as long.
+    """
+
+    payload: int = 0
+    whole: bool = False
+    pad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ChildSpec:
     """A Child SA pair to install. Inbound first, then outbound; selectors from our side of the tunnel."""
 
@@ -75,6 +88,8 @@ class ChildSpec:
     """False: the peer does not take padding behind an inner packet (N(ESP_TFC_PADDING_NOT_SUPPORTED))."""
     virtual: tuple[bytes, ...] = ()
     """Packed addresses that the peer leased to us for this child: ours for as long as one of its SAs stands."""
+    aggregation: Aggregation | None = None
+    """How it sends; what it receives may then be aggregated however the peer likes. Tunnel mode alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal, TypeVar
 
 from fynx.config.address import ANY, child_selector, remote_network, selector
-from fynx.config.model import Child, Choice, Config, Peer, Start
+from fynx.config.model import Child, Choice, Config, Iptfs, Peer, Start
 from fynx.config.proposal import parse_esp, parse_ike, remembering
 from fynx.errors import ConfigError, Problem
 from fynx.ike.policy import AuthPolicy, ChildPolicy, HostPolicy, Lifetime, PeerPolicy, Retransmission
 from fynx.kernel.registry import Registry
 from fynx.plugin.auth import Identity
-from fynx.plugin.dataplane import Policy, Selector
+from fynx.plugin.dataplane import Aggregation, Policy, Selector
 from fynx.run.pools import pool_policy
 from fynx.run.resolve import sort_out
 from fynx.wire.identity import parse_identity
@@ -106,6 +106,7 @@ class _Peer:
             start=child.start or start_of(peer),
             window=child.window,
             single_pair=child.single_pair,
+            aggregation=_aggregation(child.iptfs),
             lifetime=Lifetime(**{each.name: getattr(child.lifetime, each.name) for each in fields(child.lifetime)}),
             inactivity_s=child.inactivity_s,
         )
@@ -170,6 +171,10 @@ def _selectors(texts: tuple[str, ...]) -> tuple[Selector, ...]:
 
 def _auth(choice: Choice) -> AuthPolicy:
     return AuthPolicy(choice.name, choice.section)
+
+
+def _aggregation(given: Iptfs | None) -> Aggregation | None:
+    return None if given is None else Aggregation(given.packet_size, not given.fragment, given.pad)
 
 
 def _transport_encap(transport: Choice) -> Literal["always", "auto"]:

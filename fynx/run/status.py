@@ -108,6 +108,7 @@ def _child(child: ChildSnapshot, plane: Plane) -> dict[str, object]:
         "local": list(child.local),
         "remote": list(child.remote),
         "esp": child.esp,
+        "iptfs": child.aggregated,
         "encap": "udp" if child.encap else "none",
         "provider": usage.provider + (" (slow)" if usage.slow else ""),
         "bytes_in": usage.bytes_in,

@@ -70,7 +70,7 @@ def fuzz(tmp_path: Path, name: str, seconds: int) -> None:
     assert int(runs[1]) > 1000
 
 
-FUZZED = pytest.mark.parametrize("name", ["receive", "frames"])
+FUZZED = pytest.mark.parametrize("name", ["receive", "frames", "aggfrag"])
 
 
 @FUZZED

@@ -21,7 +21,7 @@ from fynx.ike.tasks import rekey_child
 from fynx.ike.tasks.install import Agreed, Material, announce, install, newest
 from fynx.ike.tasks.kex import Kex, wanted_method
 from fynx.ike.tasks.match import Asked, match
-from fynx.ike.tasks.terms import Terms, check_answer, heard, said
+from fynx.ike.tasks.terms import Terms, aggregation, check_answer, heard, said
 from fynx.ike.transport import Selectors, told
 from fynx.plugin.dataplane import EspSuite, Selector
 from fynx.plugin.extension import Incoming, Outgoing, Running
@@ -76,7 +76,7 @@ class ChildTask:
             raise FynxError("the Child SA to rekey is gone")
         self.spi_in = yield from self._reserve()
         self.offered = offer_esp(policy.esp, self.spi_in.to_bytes(4, "big"), initial=self.first)
-        out.add(*said(policy.mode), SaPayload(self.offered))
+        out.add(*said(policy.mode, policy.aggregation), SaPayload(self.offered))
         if not self.first:
             self.ni = self.sa.random(NONCE_LEN)
             out.add(NoncePayload(self.ni))
@@ -136,6 +136,7 @@ class ChildTask:
         lost = self.old is not None and rekey_child.lost(self.old, self.ni, self.nr)
         local, remote = narrow(local, local), narrow(remote, remote)
         agreed = Agreed(policy, choice, self.spi_in, local, remote, not lost, translated, terms.tfc_allowed)
+        agreed.aggregation = aggregation(policy, terms)
         yield from install(self.sa, agreed, self._material(initiator=True))
         self._installed(lost=lost)
         if self.old is None:
@@ -235,6 +236,7 @@ class ChildTask:
         held = self.old is None and standby.covered(self.sa, policy.name, (local, remote))
         outbound = self.old is None and not held
         agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound, translated, terms.tfc_allowed)
+        agreed.aggregation = aggregation(policy, terms)
         yield from install(self.sa, agreed, self._material(initiator=False))
         child = newest(self.sa)
         child.held = held
@@ -243,7 +245,10 @@ class ChildTask:
             twins.child(self.sa, child)
         else:
             rekey_child.replaced_by_peer(self.old, child, min(self.ni, self.nr))
-        self.answer = [*said(policy.mode), SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),))]
+        self.answer = [
+            *said(policy.mode, agreed.aggregation),
+            SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),)),
+        ]
         if granted.more:
             self.answer.append(NotifyPayload(NotifyType.ADDITIONAL_TS_POSSIBLE))
         if self.nr:
@@ -315,6 +320,7 @@ _REMEDIES: dict[int, str] = {
     NotifyType.TS_UNACCEPTABLE: "compare `local:` and `remote:` of the child with the peer's selectors",
     NotifyType.NO_PROPOSAL_CHOSEN: "compare `esp:` of the child with the peer's proposals",
     NotifyType.USE_TRANSPORT_MODE: "write the same `mode:` at both ends",
+    NotifyType.USE_AGGFRAG: "write `iptfs:` at both ends or at none; congestion control is not known here",
     NotifyType.SINGLE_PAIR_REQUIRED: "write `start: trap`: a packet says which pair; or one address on each side",
     NotifyType.INTERNAL_ADDRESS_FAILURE: "make the gateway's pool larger",
     NotifyType.FAILED_CP_REQUIRED: "write `request: [ipv4]` at the client and `local: [dynamic]` in its child",

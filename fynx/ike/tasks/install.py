@@ -16,7 +16,7 @@ from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import show
 from fynx.ike.states import ChildEvent
 from fynx.plugin.crypto import Cipher
-from fynx.plugin.dataplane import ChildKeys, ChildSpec, EspSuite, Selector
+from fynx.plugin.dataplane import Aggregation, ChildKeys, ChildSpec, EspSuite, Selector
 from fynx.plugin.extension import Running
 from fynx.plugin.keylog import EspKeyRecord
 from fynx.plugin.transport import Path
@@ -53,6 +53,7 @@ class Agreed:
     outbound: bool = True
     translated: tuple[bytes, bytes] | None = None
     tfc_allowed: bool = True
+    aggregation: Aggregation | None = None
 
 
 def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
@@ -78,6 +79,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         local_ts=agreed.local,
         remote_ts=agreed.remote,
         window=policy.window,
+        aggregation=agreed.aggregation,
         outbound=agreed.outbound,
         translated=agreed.translated,
         tfc_allowed=agreed.tfc_allowed,
@@ -90,6 +92,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         policy.name, spec.handle, spec.spi_in, spi_out, choice.suite, agreed.local, agreed.remote, spec.mode
     )
     child.low, child.ours = min(material.ni, material.nr), material.initiator
+    child.aggregated = spec.aggregation is not None
     child.advance(ChildEvent.INSTALLED)
     sa.children[spec.handle] = child
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from types import MappingProxyType
+from typing import Any
 
 from fynx.errors import FynxError
 from fynx.events import Event
@@ -40,8 +41,11 @@ def peer(name: str, ids: tuple[bytes, bytes], nets: tuple[str, str], remote: str
 
 
 def changed(policy: PeerPolicy, changes: Mapping[str, object]) -> PeerPolicy:
-    """``children`` counts how many are kept."""
+    """``children`` counts how many are kept; ``aggregation`` is theirs."""
     kept = dict(changes)
+    if "aggregation" in kept:
+        wanted: Any = kept.pop("aggregation")
+        policy = replace(policy, children=tuple(replace(one, aggregation=wanted) for one in policy.children))
     if "children" in kept:
         kept["children"] = policy.children[: int(str(kept["children"]))]
     return replace(policy, **kept)  # type: ignore[arg-type]
