@@ -10,6 +10,7 @@ import benches.api as api
 import benches.esp as esp
 import benches.handshake as handshake
 import benches.latency as latency
+import benches.loss as loss
 import benches.net as net
 import benches.plugin as plugin
 import benches.refuse as refuse
@@ -39,6 +40,7 @@ BENCHES: dict[str, tuple[str, Runner]] = {
     "net": ("TCP inside a tunnel without root, by lwIP, beside asyncio over loopback", plain(net.run)),
     "tunnel": ("TCP and UDP through Fynx and others, in turn (--case, --system, --rounds, --seconds)", tunnel.run),
     "latency": ("pings through Fynx and other tunnels, in turn (--system, --rounds)", latency.run),
+    "loss": ("seconds of each operation on a path that loses 30 % (--times, --case)", loss.run),
     "aead": ("packets per second sealed through the table of functions, beside the bare library", plain(aead.run)),
     "ffi": ("packets per second from Python: one for each call, 64 for each, Python alone", plain(aead.run_ffi)),
     "plugin": ("packets per second sealed by a third party's cipher and by the built-in one", plain(plugin.run)),

@@ -19,6 +19,8 @@ from fynx.wire.header import Header
 from fynx.wire.iana import NotifyType
 from fynx.wire.payload import NoncePayload, NotifyPayload, Payload
 
+PREFIX_SHARE = 4
+"""How much more a whole IPv4 /24 may have half open than one of its addresses. Of IPv6 a /64 is one source."""
 FAILURES_OF_SOURCE, FAILURES_OF_IDENTITY = 20, 60
 FAILURES_FORGIVEN_S = 60.0
 REMEMBERED = 4096
@@ -84,6 +86,14 @@ def first_header(header: Header) -> None:
         raise Dropped(Drop.UNKNOWN_SPI, "a first message with a responder SPI")
 
 
+def _counted_as(remote: str) -> tuple[tuple[str, int], ...]:
+    """Under which names an address is counted, and how many times the limit each may have (RFC 8019 section 4.2)."""
+    octets = packed(remote)
+    if len(octets) == 16:
+        return ((f"{octets[:8].hex(':', 2)}::/64", 1),)
+    return (remote, 1), (f"{'.'.join(map(str, octets[:3]))}.0/24", PREFIX_SHARE)
+
+
 @dataclass(slots=True)
 class Bucket:
     """A token bucket: ``rate`` per second, ``size`` at once."""
@@ -94,12 +104,15 @@ class Bucket:
     at: float = 0.0
 
     def take(self, now: float) -> bool:
-        self.level = min(self.size, self.level + (now - self.at) * self.rate)
-        self.at = now
-        if self.level < 1:
+        if not self.has(now):
             return False
         self.level -= 1
         return True
+
+    def has(self, now: float) -> bool:
+        self.level = min(self.size, self.level + (now - self.at) * self.rate)
+        self.at = now
+        return self.level >= 1
 
 
 class Failures:
@@ -146,8 +159,9 @@ class Admission:
         """Raises ``Dropped`` when this source, or the host, has its share of half-open SAs or of failures."""
         if self.half_open >= self._policy.half_open_limit:
             raise Dropped(Drop.HALF_OPEN_LIMIT, "the host's limit")
-        if self._by_source[path.remote] >= self._policy.half_open_per_source:
-            raise Dropped(Drop.HALF_OPEN_LIMIT, "this source's limit")
+        for source, share in _counted_as(path.remote):
+            if self._by_source[source] >= self._policy.half_open_per_source * share:
+                raise Dropped(Drop.HALF_OPEN_LIMIT, f"the limit of {source}")
         if self._sources.too_many(now, path.remote):
             raise Dropped(Drop.ADMISSION, "too many failed authentications from this source")
 
@@ -166,13 +180,14 @@ class Admission:
 
     def opened(self, source: str) -> None:
         self.half_open += 1
-        self._by_source[source] += 1
+        self._by_source.update(name for name, _ in _counted_as(source))
 
     def closed(self, source: str) -> None:
         self.half_open -= 1
-        self._by_source[source] -= 1
-        if self._by_source[source] <= 0:
-            del self._by_source[source]
+        for name, _ in _counted_as(source):
+            self._by_source[name] -= 1
+            if self._by_source[name] <= 0:
+                del self._by_source[name]
 
     def failed(self, now: float, source: str) -> None:
         """An authentication failed."""

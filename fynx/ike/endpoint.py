@@ -333,6 +333,8 @@ class Endpoint:
             raise Dropped(Drop.WINDOW, f"message id {header.message_id}, expected {sa.window.expected}")
         if arrival is Arrival.BUSY:
             raise Dropped(Drop.BUSY, "the request is being worked on")
+        if not (sa.requests.take(self.now) if stands else sa.forged.has(self.now)):
+            raise Dropped(Drop.RATE_LIMITED, "the peer asks too much, or what does not verify, in a short time")
         if sa.working:
             self._turns.wait(sa, header, path, data)
             return
@@ -362,6 +364,8 @@ class Endpoint:
             return
         if error is not None:
             sa.window.abandon()
+            if not sa.established:
+                sa.forged.take(self.now)
             self.refuse(path, error)
             return
         upkeep.settle(self, sa)

@@ -36,13 +36,17 @@ class Epitaphs:
         last = sa.window.last_answered
         if last is None or sa.protector is None:
             return
+        self._expire(now)
         request, response = last
         self._kept[(sa.spi_i, sa.spi_r, not sa.initiator)] = Epitaph(request, response, now + KEPT_S)
         if len(self._kept) > MOST:
             self._kept.popitem(last=False)
 
     def find(self, now: float, header: Header, data: bytes) -> Message | None:
-        while self._kept and next(iter(self._kept.values())).until <= now:
-            self._kept.popitem(last=False)
+        self._expire(now)
         kept = self._kept.get((header.spi_i, header.spi_r, header.initiator))
         return kept.response if kept is not None and kept.request == digest(data) else None
+
+    def _expire(self, now: float) -> None:
+        while self._kept and next(iter(self._kept.values())).until <= now:
+            self._kept.popitem(last=False)

@@ -142,6 +142,14 @@ def _quota() -> Bucket:
     return Bucket(rate=10.0, size=600.0, level=600.0)
 
 
+def _patience() -> Bucket:
+    return Bucket(rate=5 / 60, size=5.0, level=5.0)
+
+
+def _requests() -> Bucket:
+    return Bucket(rate=200.0, size=4000.0, level=4000.0)
+
+
 @dataclass(slots=True)
 class IkeSa:
     serial: int
@@ -200,6 +208,10 @@ class IkeSa:
     """Rekeys of this SA that the peer put off, one after the other."""
     quota: Bucket = field(default_factory=_quota)
     """What the peer may ask of CREATE_CHILD_SA in a short time."""
+    forged: Bucket = field(default_factory=_patience)
+    """Messages that do not verify which are looked at before the peer has authenticated (RFC 8019 section 4.6)."""
+    requests: Bucket = field(default_factory=_requests)
+    """What the peer may ask at all in a short time; the rest comes again."""
     working: bool = False
     """A message of this SA, ours or the peer's, is between its steps: others wait their turn."""
     virtual: Virtual | None = None

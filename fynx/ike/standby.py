@@ -54,13 +54,23 @@ def settle(sa: IkeSa) -> None:
 def outlived(sa: IkeSa, child: ChildSa) -> bool:
     """Another IKE SA carries what ``child``, which goes, has carried. One that was made before it sends again."""
     found = [other for one in sa.services.siblings(sa) if (other := one.child_of(child.name)) is not None]
-    for other in found:
-        if not other.held and other.handle < child.handle:
-            sa.services.effect(Activate(other.handle))
+    sending = max((other.handle for other in found if not other.held), default=child.handle)
+    if sending < child.handle:
+        sa.services.effect(Activate(sending))
     return bool(found)
 
 
 def _send(sa: IkeSa, child: ChildSa) -> None:
-    if child.held:
+    if child.held and sa.established and not _overtaken(sa, child):
         child.held = False
         sa.services.effect(Activate(child.handle))
+
+
+def _overtaken(sa: IkeSa, child: ChildSa) -> bool:
+    """One that was made later sends already: this one would put itself before it."""
+    return any(
+        other.name == child.name and other.current and not other.held and other.handle > child.handle
+        for sibling in sa.services.siblings(sa)
+        if sibling.established and sibling.successor is None
+        for other in sibling.children.values()
+    )

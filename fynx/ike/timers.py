@@ -29,6 +29,8 @@ class Timer(IntEnum):
 
 IKE_TIMERS = tuple(timer for timer in Timer if timer < Timer.CHILD_SOFT)
 
+SPARE = 64
+"""Entries without a deadline that the heap may hold beyond as many as it has deadlines."""
 Key = tuple[Timer, int]
 """Which timer, of which IKE SA (its serial number) or, from CHILD_SOFT on, of which Child SA (its handle)."""
 
@@ -45,6 +47,10 @@ class Timers:
         entry = (when, next(self._order))
         self._deadlines[key] = entry
         heapq.heappush(self._heap, (*entry, key))
+        if len(self._heap) > 2 * len(self._deadlines) + SPARE:
+            # A lifetime of hours would keep the entry of an SA that lived for a second.
+            self._heap = [(*held, one) for one, held in self._deadlines.items()]
+            heapq.heapify(self._heap)
 
     def deadline(self, key: Key) -> float | None:
         found = self._deadlines.get(key)

@@ -44,6 +44,8 @@ class MemoryPlane:
         self.children: dict[int, Installed] = {}
         self.history: list[ChildSpec] = []
         """Every Child SA that was ever installed."""
+        self.early: list[tuple[Path, bytes]] = []
+        """Packets for an SPI that is reserved, until its SA is installed."""
         self.drops: dict[str, int] = {}
         self.refuse: FynxError | None = None
         self.unknown_spi: Callable[[Path, int], None] | None = None
@@ -58,6 +60,7 @@ class MemoryPlane:
     def release_spi(self, spi: int) -> None:
         if spi in self.reserved:
             self.reserved.remove(spi)
+            self.early = [one for one in self.early if int.from_bytes(one[1][:4], "big") != spi]
 
     def install(self, child: ChildSpec) -> None:
         if self.refuse is not None:
@@ -67,6 +70,10 @@ class MemoryPlane:
         self.reserved.remove(child.spi_in)
         self.children[child.handle] = Installed(child, child.path, child.encap, child.outbound)
         self.history.append(child)
+        waited = [one for one in self.early if int.from_bytes(one[1][:4], "big") == child.spi_in]
+        self.early = [one for one in self.early if one not in waited]
+        for path, data in waited:
+            self.receive(path, data)
 
     def activate(self, handle: int) -> None:
         child = self.children.pop(handle)
@@ -96,6 +103,9 @@ class MemoryPlane:
         """An ESP packet from the network: delivered to its child, or counted."""
         spi, sequence = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
         child = next((one for one in self.children.values() if one.spec.spi_in == spi), None)
+        if child is None and spi in self.reserved:
+            self.early.append((path, data))  # the answer that brings its SA is on its way
+            return
         if child is None:
             self._drop("unknown_spi")
             if self.unknown_spi is not None:

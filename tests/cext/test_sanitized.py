@@ -16,6 +16,7 @@ COPIED = ("fynx", "plugins", "cext", "tests/unit/esp", "build_ffi.py", "pyprojec
 TESTS = (
     "test_bad_inputs.py",
     "test_bad_inputs_send.py",
+    "test_early.py",
     "test_engine.py",
     "test_engine_frames.py",
     "test_engine_threads.py",

@@ -11,7 +11,7 @@ import pytest
 
 from fynx.errors import Drop, Dropped
 from fynx.ike import child, sa, states
-from fynx.ike.admission import FAILURES_ALLOWED
+from fynx.ike.admission import FAILURES_OF_SOURCE
 from fynx.ike.effects import Initiate, Rekey
 from fynx.ike.states import CHILD_TRANSITIONS, IKE_TRANSITIONS
 from fynx.plugin import Expire, Path
@@ -123,7 +123,7 @@ def half_open() -> Bench:
 
 def failures() -> Bench:
     bench = responder()
-    for _ in range(FAILURES_ALLOWED):
+    for _ in range(FAILURES_OF_SOURCE):
         bench.node.endpoint.admission.failed(bench.world.now, ALICE)
     bench.script.begin()
     return bench

@@ -282,6 +282,20 @@ def test_k10_one_change_of_group_per_attempt() -> None:
     assert bench.state() == "auth_sent"
 
 
+def test_k10_a_wish_that_comes_twice_does_not_shorten_our_patience() -> None:
+    """The second copy names the group that was just sent: no refusal, only a datagram that came twice."""
+    bench = Bench("initiator")
+    script = bench.started()
+    script.hear(script.one())
+    script.respond_init(wants(19))
+    payloads = script.hear(script.one(), (ike(GCM_128, PRF_256, ECP_256),))
+    with bench.silent():
+        script.respond_init(wants(19))
+    bench.world.run(15.0)
+    script.respond_init(payloads)
+    assert bench.state() == "auth_sent"
+
+
 def test_k10_the_group_that_was_refused_first_is_no_way_down_either() -> None:
     """RFC 7296 section 2.7: the whole offer goes out again, so that a forged refusal cannot weaken the choice."""
     bench = Bench("initiator")

@@ -102,6 +102,8 @@ class InitTask:
         if len(refused.data) != 2:
             raise Dropped(Drop.FORGED_ERROR, "INVALID_KE_PAYLOAD without a method")
         method = struct.unpack("!H", refused.data)[0]
+        if init.methods_changed and method == init.method:  # no reason to give up early
+            raise Dropped(Drop.FORGED_ERROR, "an answer to our message before, repeated or late")
         offered = {one.id for proposal in self.sa.policy.ike for one in proposal.of_type(TransformType.KE)}
         if method not in offered or method == init.method or init.methods_changed >= MAX_GROUP_CHANGES:
             self.sa.failure = Failure(
