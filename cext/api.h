@@ -37,6 +37,7 @@ struct fynx_child_spec {
   uint32_t window;
   uint32_t esn;
   uint32_t outbound;
+  uint32_t pad_to;      /* inner packets are padded to so many octets (RFC 4303 section 2.7); 0: none, FYNX_PATH: the path's */
   uint32_t implicit_iv; /* RFC 8750: an AEAD whose IV is the sequence number and not sent */
   uintptr_t ops;
   const uint8_t *key_in;
@@ -123,6 +124,9 @@ struct fynx_options { /* before any socket or device is added */
 #define FYNX_OFF 1
 #define FYNX_FORCE 2
 
+#define FYNX_PATH 65535
+#define FYNX_PADDED_MAX 9000
+
 struct fynx_plane;
 struct fynx_child;
 
@@ -160,6 +164,9 @@ void fynx_spi_release(struct fynx_plane *plane, uint32_t spi);
 int fynx_child_install(struct fynx_plane *plane, const struct fynx_child_spec *spec, struct fynx_child **child);
 int fynx_child_activate(struct fynx_plane *plane, struct fynx_child *child);
 int fynx_child_move(struct fynx_plane *plane, struct fynx_child *child, const struct fynx_path *path);
+/* Seals `n` packets of `len` octets that say nothing (RFC 4303 section 2.6); the rest as `fynx_plane_send`. */
+int64_t fynx_child_dummies(struct fynx_plane *plane, struct fynx_child *child, uint32_t n, uint32_t len, uint8_t *out,
+                           size_t room);
 int fynx_child_remove(struct fynx_plane *plane, struct fynx_child *child);
 void fynx_child_usage(const struct fynx_child *child, struct fynx_usage *usage);
 void fynx_child_set_sequence(struct fynx_child *child, uint64_t last_out); /* forwards only; for take-over and tests */

@@ -3,6 +3,8 @@
 
 #include "core.h"
 
+enum { DUMMY_MIN = 20 };
+
 static bool foreign(const struct fynx_plane *plane) { return (int)getpid() != plane->owner; }
 
 /* Copies as many packets as one batch takes behind each other into the arena; false: one is too long. */
@@ -52,6 +54,36 @@ int64_t fynx_plane_send(struct fynx_plane *plane, const uint8_t *data, const uin
     w->flush(w, fynx_encap(w, count));
     fynx_offline(w);
     at += count;
+  }
+  room -= w->out_room;
+  pthread_mutex_unlock(&plane->sending);
+  return (int64_t)room;
+}
+
+int64_t fynx_child_dummies(struct fynx_plane *plane, struct fynx_child *child, uint32_t n, uint32_t len, uint8_t *out,
+                           size_t room) {
+  if (foreign(plane)) return FYNX_E_FORK;
+  if (child->out->aggfrag) return FYNX_E_STATE; /* an SA of RFC 9347 has padding of its own */
+  if (len < DUMMY_MIN || len > FYNX_PADDED_MAX) return FYNX_E_ARGUMENT;
+  struct fynx_worker *w = plane->tx[0];
+  pthread_mutex_lock(&plane->sending);
+  w->flush = plane->n_sockets ? fynx_send_slots : give_back;
+  w->out = out;
+  w->out_room = room;
+  for (uint32_t at = 0, count; at < n; at += count) {
+    uint32_t limit = atomic_load_explicit(&child->out->limit, memory_order_relaxed), size = len < limit ? len : limit;
+    count = n - at < FYNX_BATCH ? n - at : FYNX_BATCH;
+    for (uint32_t i = 0; i < count; i++) {
+      uint8_t *data = w->padded + (size_t)i * FYNX_PADDED_STRIDE + FYNX_HEAD;
+      memset(data, 0, size);
+      w->slot[i] = (struct fynx_slot){.data = data, .len = size, .verdict = FYNX_PASS, .handle = child->handle};
+      w->member[i] = (uint8_t)i;
+    }
+    fynx_online(w);
+    fynx_seal(w, child->out, count);
+    fynx_count(w, FYNX_COUNT_DUMMIES_OUT, count);
+    w->flush(w, count);
+    fynx_offline(w);
   }
   room -= w->out_room;
   pthread_mutex_unlock(&plane->sending);

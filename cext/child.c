@@ -83,12 +83,13 @@ static int out_new(struct fynx_plane *plane, const struct fynx_child_spec *spec,
   sa->spi = spec->spi_out;
   sa->iv_len = spec->implicit_iv ? 0 : ops->iv_len;
   sa->implicit_iv = spec->implicit_iv != 0;
+  sa->pad_to = (uint16_t)spec->pad_to;
   sa->icv_len = ops->icv_len;
   sa->block = ops->block < 4 ? 4 : ops->block;
   sa->esn = spec->esn != 0;
   sa->hard_limit = spec->esn ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
   sa->soft_limit = spec->esn ? SOFT_64 : SOFT_32;
-  sa->n_thr = n;
+  sa->n_thr = (uint16_t)n;
   atomic_flag_clear(&sa->packing);
   sa->key = key_new(&plane->vault, ops, spec->key_out, spec->salt_out);
   struct fynx_endpoint *endpoint = calloc(1, sizeof *endpoint);
@@ -130,6 +131,7 @@ static bool acceptable(const struct fynx_child_spec *spec) {
   if (8u + ops->iv_len > FYNX_HEAD || ops->iv_len > 16 || ops->icv_len > 64 || ops->block > 64) return false;
   if (ops->block & (ops->block - 1)) return false;
   if (spec->implicit_iv && (ops->iv_len != 8 || ops->integ_id)) return false; /* CBC needs one that nobody can predict */
+  if (spec->pad_to > FYNX_PADDED_MAX && spec->pad_to != FYNX_PATH) return false;
   if (spec->window < FYNX_WINDOW_MIN || spec->window > FYNX_WINDOW_MAX) return false;
   if (spec->aggfrag_size && (spec->aggfrag_size < FYNX_AGG_SMALLEST || spec->aggfrag_size > FYNX_AGG_LARGEST)) return false;
   if (spec->aggfrag && (spec->transport || spec->aggfrag > UINT8_MAX)) return false;

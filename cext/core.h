@@ -27,6 +27,7 @@
 #define FYNX_TX_MAX 16u
 #define FYNX_SOCKETS_MAX 16u
 #define FYNX_IV_POOL 4096u
+#define FYNX_PADDED_STRIDE (FYNX_HEAD + FYNX_PADDED_MAX + FYNX_TAIL) /* of a place for a padded packet */
 #define FYNX_SPARE (FYNX_BATCH * 33024u) /* for packets that share a buffer, so each is half as long as one at most */
 #define FYNX_LINE _Alignas(64)
 
@@ -61,10 +62,11 @@ struct fynx_sa_out { /* RFC 4301 section 4.4.2, outbound; first line constant, s
   uint8_t block;
   uint8_t esn;
   void *key;
-  uint32_t n_thr;
+  uint16_t n_thr;
   uint8_t header; /* of IP, that stays outside in transport mode; 0 in tunnel mode */
   uint8_t implicit_iv; /* `iv_len` is 0 then, and the cipher gets 8 octets */
   uint8_t aggfrag; /* how inner packets share payloads (RFC 9347); 0: they do not */
+  uint16_t pad_to;     /* octets of an inner packet at least; 0: as it is, FYNX_PATH: as the path takes */
   FYNX_LINE _Atomic uint64_t sequence; /* last one given out */
   _Atomic uint32_t soft_told;
   _Atomic uint32_t hard_told;
@@ -214,6 +216,7 @@ struct fynx_worker { /* everything one thread touches; one sender and one receiv
   size_t out_room;
   uint32_t iv_at;
   uint8_t *iv_pool;
+  uint8_t *padded; /* a place for each slot, for SAs that pad; pages that nobody touches cost nothing */
   struct fynx_cached *cache;
   struct fynx_io *io;
   pthread_t thread;
@@ -372,15 +375,6 @@ static inline uint32_t fynx_batch(const struct fynx_plane *plane, uint32_t *narr
 static inline void fynx_count(struct fynx_worker *w, enum fynx_counter which, uint64_t n) { /* one writer */
   _Atomic uint64_t *c = &w->counters.counter[which];
   atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
-/* SPI | number, or SPI | high | low with ESN (RFC 4106 section 5); returns the implicit IV, zero | number or the extended
- * number (RFC 8750 section 4): with ESN it stands in the additional data, else behind them. */
-static inline const uint8_t *fynx_aad(uint8_t *aad, uint32_t spi, uint64_t sequence, bool esn) {
-  fynx_put32(aad, spi);
-  fynx_put64(aad + (esn ? 4 : 8), sequence);
-  if (!esn) fynx_put32(aad + 4, (uint32_t)sequence);
-  return aad + (esn ? 4 : 8);
 }
 
 static inline void fynx_drop(struct fynx_worker *w, struct fynx_slot *slot, enum fynx_verdict why) {

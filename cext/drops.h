@@ -53,6 +53,7 @@
   X(BYTES_IN, "bytes_in")         \
   X(PACKETS_OUT, "packets_out")   \
   X(BYTES_OUT, "bytes_out")       \
+  X(DUMMIES_OUT, "dummies_out")   \
   X(BATCHES_IN, "batches_in")     \
   X(BATCHES_OUT, "batches_out")   \
   X(RECEIVES, "receives")         \

@@ -4,6 +4,8 @@
 #include "core.h"
 #include "iptfs.h"
 
+enum { NO_NEXT_HEADER = 59, UNKNOWN_PATH = 1280 };
+
 static void tell_expired(struct fynx_worker *w, struct fynx_sa_out *sa, bool hard) {
   _Atomic uint32_t *told = hard ? &sa->hard_told : &sa->soft_told;
   if (!atomic_exchange(told, 1)) fynx_upcall_expire(w, sa->handle, hard);
@@ -67,14 +69,30 @@ static uint8_t traffic_class(const uint8_t *packet) {
   return (uint8_t)(packet[0] << 4 | packet[1] >> 4);
 }
 
+/* Makes room for padding that hides how long the packet is (RFC 4303 section 2.7): returns its octets, which are zero. Not
+ * in transport mode, where not every protocol says where it ends. */
+static uint32_t widen(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fynx_slot *slot) {
+  uint32_t limit = atomic_load_explicit(&sa->limit, memory_order_relaxed);
+  uint32_t path = limit == FYNX_INNER_MAX ? UNKNOWN_PATH : limit;
+  uint32_t target = sa->pad_to == FYNX_PATH ? path : sa->pad_to < limit ? sa->pad_to : limit;
+  if (target > FYNX_PADDED_MAX) target = FYNX_PADDED_MAX;
+  if (slot->len >= target || sa->header || sa->aggfrag) return 0;
+  uint8_t *place = w->padded + (size_t)(slot - w->slot) * FYNX_PADDED_STRIDE + FYNX_HEAD;
+  if (slot->data != place) memcpy(place, slot->data, slot->len); /* a dummy lies there already */
+  memset(place + slot->len, 0, target - slot->len);
+  slot->data = place;
+  return target - slot->len;
+}
+
 /* Header, padding and trailer around the packet in its slot; false when it gets no IV. */
 static bool frame(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fynx_slot *slot, uint32_t member) {
-  uint8_t next = slot->flow.key.family == 4 ? 4 : 41;
+  uint8_t family = slot->flow.key.family, next = family == 4 ? 4 : family == 6 ? 41 : NO_NEXT_HEADER;
   slot->tos = sa->aggfrag ? 0 : traffic_class(slot->data); /* of many: RFC 9347 section 2.4 hides them */
   if (sa->aggfrag) next = FYNX_AGG_NEXT;
-  if (sa->header) next = fynx_transport_cut(slot, sa->header);
-  uint32_t head = 8u + sa->iv_len, pad = (0u - (slot->len + 2)) & (sa->block - 1u);
-  uint8_t *tail = slot->data + slot->len, *esp = slot->data - head, *iv = esp + 8;
+  if (sa->header && family) next = fynx_transport_cut(slot, sa->header);
+  uint32_t wide = sa->pad_to ? widen(w, sa, slot) : 0, len = slot->len + wide;
+  uint32_t head = 8u + sa->iv_len, pad = (0u - (len + 2)) & (sa->block - 1u);
+  uint8_t *tail = slot->data + len, *esp = slot->data - head, *iv = esp + 8;
   for (uint32_t i = 0; i < pad; i++) tail[i] = (uint8_t)(i + 1);
   tail[pad] = (uint8_t)pad;
   tail[pad + 1] = next;
@@ -86,7 +104,7 @@ static bool frame(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fy
     return false;
   uint8_t *aad = w->aad[member];
   const uint8_t *implicit = fynx_aad(aad, sa->spi, slot->sequence, sa->esn);
-  w->packet[member] = (struct fynx_packet){.in = slot->data, .out = slot->data, .len = slot->len + pad + 2, .aad = aad,
+  w->packet[member] = (struct fynx_packet){.in = slot->data, .out = slot->data, .len = len + pad + 2, .aad = aad,
                                            .aad_len = sa->esn ? 12 : 8, .iv = sa->implicit_iv ? implicit : iv};
   return true;
 }
@@ -99,8 +117,10 @@ static void finish(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t n) {
       fynx_drop_sa(w, &sa->counters, slot, FYNX_DROP_SEAL);
       continue;
     }
-    packets++;
-    bytes += slot->len + sa->header;
+    if (slot->flow.key.family) {
+      packets++;
+      bytes += slot->len + sa->header;
+    }
     slot->data -= 8u + sa->iv_len;
     slot->len = 8u + sa->iv_len + w->packet[i].len + sa->icv_len;
   }

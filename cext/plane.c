@@ -19,6 +19,7 @@ void fynx_worker_free(struct fynx_worker *w) {
   fynx_ring_free(&w->upcalls);
   fynx_ring_free(&w->inner);
   if (w->arena) munmap(w->arena, w->arena_size + (w->spare ? FYNX_SPARE : 0));
+  if (w->padded) munmap(w->padded, FYNX_BATCH * (size_t)FYNX_PADDED_STRIDE);
   if (w->iv_pool) fynx_wipe(w->iv_pool, FYNX_IV_POOL);
   free(w->iv_pool);
   free(w->agg);
@@ -36,6 +37,10 @@ static int worker_fill(struct fynx_worker *w, bool receiver) {
   if (fynx_io_new(w) || fynx_ring_init(&w->upcalls, receiver ? UPCALL_RING : UPCALL_RING_TX)) return FYNX_E_MEMORY;
   if (receiver) return w->plane->inproc ? fynx_ring_init(&w->inner, INNER_RING) : 0;
   w->flush = fynx_send_slots;
+  void *padded = mmap(NULL, FYNX_BATCH * (size_t)FYNX_PADDED_STRIDE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (padded == MAP_FAILED) return FYNX_E_MEMORY;
+  w->padded = padded;
   w->iv_at = FYNX_IV_POOL;
   w->iv_pool = malloc(FYNX_IV_POOL);
   w->cache = calloc(FYNX_CACHE, sizeof *w->cache);

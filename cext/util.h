@@ -2,6 +2,7 @@
 #ifndef FYNX_UTIL_H
 #define FYNX_UTIL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -23,6 +24,15 @@ static inline void fynx_put32(uint8_t *p, uint32_t v) {
 static inline void fynx_put64(uint8_t *p, uint64_t v) {
   fynx_put32(p, (uint32_t)(v >> 32));
   fynx_put32(p + 4, (uint32_t)v);
+}
+
+/* SPI | number, or SPI | high | low with ESN (RFC 4106 section 5); returns the implicit IV, zero | number or the extended
+ * number (RFC 8750 section 4): with ESN it stands in the additional data, else behind them. */
+static inline const uint8_t *fynx_aad(uint8_t *aad, uint32_t spi, uint64_t sequence, bool esn) {
+  fynx_put32(aad, spi);
+  fynx_put64(aad + (esn ? 4 : 8), sequence);
+  if (!esn) fynx_put32(aad + 4, (uint32_t)sequence);
+  return aad + (esn ? 4 : 8);
 }
 
 static inline uint32_t fynx_pow2(uint32_t v) { /* the least power of two that is not below v; v <= 2^31 */

@@ -166,10 +166,13 @@ class Child:
     """A Child SA for each pair of addresses: as responder, a peer that does not say which gets SINGLE_PAIR_REQUIRED."""
     start: Start | None = None
     """``none``, ``initiate`` or ``trap``; the peer's ``start`` when not given."""
-    window: Annotated[int, Field(ge=32, le=65536)] = 1024
+    window: Annotated[int, Field(ge=32, le=16384)] = 1024
     """Anti-replay window in packets."""
     iptfs: Iptfs | None = None
     """Inner packets share ESP payloads (RFC 9347), where the peer can; off when not given."""
+    tfc_pad: Annotated[int, Field(ge=0, le=9000)] | Literal["mtu"] = 0
+    """Inner packets are padded to so many octets, ``mtu``: to what the path takes, in tunnel mode where the peer allows
+    it (RFC 4303 section 2.7)."""
     lifetime: Lifetime = Lifetime()
     inactivity_s: Annotated[float, Field(ge=0, le=86400)] = 0.0
     """Seconds without a packet in either direction after which the child is deleted; 0 is never, else 10 or more."""

@@ -78,6 +78,7 @@ class Engine:
         # At the latest when the interpreter ends: threads must not call back into a dying one.
         self._end = weakref.finalize(self, _end, self._plane, self._chooser)
         self._addresses = Addresses()
+        self._padding = 0
         self._installed: dict[int, Installed] = {}
         self._tags: dict[tuple[str, str], int] = {}
         self._names: dict[int, tuple[str, str]] = {}
@@ -133,6 +134,7 @@ class Engine:
         made = ffi.new("struct fynx_child **")
         spec, _keep = self._spec(child, chosen)
         _checked(lib.fynx_child_install(self._plane, spec, made))
+        self._padding = max(self._padding, min(child.tfc_pad, lib.FYNX_PADDED_MAX))
         self._installed[child.handle] = Installed(made[0], chosen, child.path)
 
     def activate(self, handle: int) -> None:
@@ -188,7 +190,7 @@ class Engine:
     def send_inner(self, packets: Sequence[bytes]) -> Sequence[tuple[Path, bytes]]:
         """Raises ``StateError`` in a forked process."""
         data, lengths = b"".join(packets), array.array("I", map(len, packets))
-        room = bytearray(2 * len(data) + SEAL_ROOM * len(packets) + AGGREGATE_ROOM)
+        room = bytearray(2 * len(data) + (SEAL_ROOM + self._padding) * len(packets) + AGGREGATE_ROOM)
         size = lib.fynx_plane_send(
             self._plane, data, ffi.from_buffer("uint32_t[]", lengths), len(packets), ffi.from_buffer(room), len(room)
         )
@@ -203,6 +205,13 @@ class Engine:
                 found.append((installed.path, bytes(data[at + 16 : at + 16 + length])))
             at += 16 + (length + 7) // 8 * 8
         return found
+
+    def dummies(self, handle: int, count: int, size: int) -> Sequence[tuple[Path, bytes]]:
+        """Packets that the peer drops (RFC 4303 section 2.6), so that silence looks like traffic; as ``send_inner``."""
+        child = self._find(handle).child
+        room = bytearray(count * (size + SEAL_ROOM + self._padding) + 1)
+        made = lib.fynx_child_dummies(self._plane, child, count, size, ffi.from_buffer(room), len(room))
+        return self._sealed(memoryview(room)[: _checked(made)])
 
     def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
         data, lengths = b"".join(packets), array.array("I", map(len, packets))
@@ -307,6 +316,7 @@ class Engine:
         spec.handle, spec.tag, spec.ops = child.handle, self._tag(child.peer, child.child), chosen.address
         spec.spi_in, spec.spi_out, spec.window = child.spi_in, child.spi_out, child.window
         spec.esn, spec.outbound = child.suite.esn, child.outbound
+        spec.pad_to = child.tfc_pad if child.tfc_allowed else 0
         spec.implicit_iv = child.suite.encr_id in IMPLICIT_IV
         if child.aggregation is not None:
             spec.aggfrag = 1 | child.aggregation.whole << 1 | child.aggregation.pad << 2

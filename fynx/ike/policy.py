@@ -57,6 +57,8 @@ class ChildPolicy:
     window: int = 1024
     single_pair: bool = False
     """A Child SA for each pair of addresses (RFC 7296 section 2.9)."""
+    tfc_pad: int = 0
+    """Octets to which inner packets are padded; 65535: what the path takes (RFC 4303 section 2.7)."""
     lifetime: Lifetime = Lifetime()
     aggregation: Aggregation | None = None
     """Offer, and accept, that inner packets share ESP payloads (RFC 9347)."""

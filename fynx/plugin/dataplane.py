@@ -86,6 +86,9 @@ class ChildSpec:
     checksums (RFC 3948 section 3.1.2)."""
     tfc_allowed: bool = True
     """False: the peer does not take padding behind an inner packet (N(ESP_TFC_PADDING_NOT_SUPPORTED))."""
+    tfc_pad: int = 0
+    """Octets to which inner packets are padded where ``tfc_allowed`` (RFC 4303 section 2.7); 0: none, 65535: what the
+    path takes."""
     virtual: tuple[bytes, ...] = ()
     """Packed addresses that the peer leased to us for this child: ours for as long as one of its SAs stands."""
     aggregation: Aggregation | None = None

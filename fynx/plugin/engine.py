@@ -92,6 +92,10 @@ class Engine(Protocol):
         what to send."""
         ...
 
+    def dummies(self, handle: int, count: int, size: int) -> Sequence[tuple[Path, bytes]]:
+        """Packets that the peer drops unseen (RFC 4303 section 2.6); returned or sent like ``send_inner``."""
+        ...
+
     def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
         """Opens a batch of ESP packets from a transport that is no socket; results come by ``recv_inner``."""
         ...

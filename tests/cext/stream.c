@@ -13,23 +13,32 @@
 #include "world.h"
 
 #define PAYLOAD 5000u
+#define QUEUES 2u
 #define FRAME (10u + 40u + PAYLOAD)
 
 struct side {
   struct fynx_plane *plane;
   struct fynx_child *child;
-  int host;
-  int device;
-  int udp;
-  uint16_t port;
+  int host[QUEUES];
+  int device[QUEUES];
+  int udp[QUEUES];
+  uint16_t port[QUEUES];
+};
+
+struct user { /* of one queue of one side */
+  struct side *side;
+  uint32_t queue;
 };
 
 static struct side sides[2];
+static uint32_t queues = 1; /* and sockets: with two, each has a sender and a receiver of its own */
+static uint32_t spin_us;
 static atomic_int halt;
 static atomic_ullong received;
 
 static void *host(void *argument) {
-  struct side *s = argument;
+  const struct user *user = argument;
+  int fd = user->side->host[user->queue];
   static _Thread_local uint8_t frame[FRAME], room[1 << 17];
   const struct fynx_vnet vnet = {.flags = 1, .type = FYNX_VNET_TCP4, .size = 1000, .csum_start = 20, .csum_offset = 16};
   memcpy(frame, &vnet, sizeof vnet);
@@ -38,10 +47,10 @@ static void *host(void *argument) {
   frame[10 + 32] = 5 << 4;
   frame[10 + 33] = 0x10;
   while (!atomic_load(&halt)) {
-    struct pollfd fds = {.fd = s->host, .events = POLLIN};
-    CHECK(send(s->host, frame, sizeof frame, 0) == sizeof frame || errno == EAGAIN || errno == ENOBUFS);
+    struct pollfd fds = {.fd = fd, .events = POLLIN};
+    CHECK(send(fd, frame, sizeof frame, 0) == sizeof frame || errno == EAGAIN || errno == ENOBUFS);
     while (poll(&fds, 1, 1) == 1) {
-      CHECK(recv(s->host, room, sizeof room, 0) >= 10 + 40 + 1000);
+      CHECK(recv(fd, room, sizeof room, 0) >= 10 + 40 + 1000);
       atomic_fetch_add(&received, 1);
     }
   }
@@ -52,10 +61,10 @@ static void *watcher(void *argument) {
   static _Thread_local uint8_t room[1 << 18];
   uint64_t counters[64], drops[64];
   (void)argument;
-  while (!atomic_load(&halt)) {
+  for (uint32_t turn = 0; !atomic_load(&halt); turn++) {
     for (int i = 0; i < 2; i++) {
       struct fynx_plane_info info;
-      struct fynx_path path = world_path(1, sides[1 - i].port);
+      struct fynx_path path = world_path(1, sides[1 - i].port[turn % queues]);
       CHECK(fynx_child_move(sides[i].plane, sides[i].child, &path) == 0);
       fynx_plane_drain(sides[i].plane, room, sizeof room);
       fynx_plane_counters(sides[i].plane, counters, drops);
@@ -67,39 +76,55 @@ static void *watcher(void *argument) {
   return NULL;
 }
 
-static void open_side(struct side *s) {
+static void open_queue(struct side *s, uint32_t queue) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  const struct fynx_options options = {.vnet = FYNX_FORCE};
   socklen_t len = sizeof address;
   int pair[2];
-  s->plane = fynx_plane_new(16, 0);
-  s->udp = socket(AF_INET, SOCK_DGRAM, 0);
-  CHECK(s->plane && bind(s->udp, (struct sockaddr *)&address, len) == 0);
-  CHECK(getsockname(s->udp, (struct sockaddr *)&address, &len) == 0);
-  s->port = ntohs(address.sin_port);
+  s->udp[queue] = socket(AF_INET, SOCK_DGRAM, 0);
+  CHECK(bind(s->udp[queue], (struct sockaddr *)&address, len) == 0);
+  CHECK(getsockname(s->udp[queue], (struct sockaddr *)&address, &len) == 0);
+  s->port[queue] = ntohs(address.sin_port);
   CHECK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair) == 0);
-  s->host = pair[0];
-  s->device = pair[1];
-  CHECK(fynx_plane_options(s->plane, &options) == 0);
-  CHECK(fynx_plane_add_socket(s->plane, s->udp, AF_INET, s->port) >= 0);
-  CHECK(fynx_plane_add_tun(s->plane, s->device, 1400) >= 0);
+  s->host[queue] = pair[0];
+  s->device[queue] = pair[1];
+  CHECK(fynx_plane_add_socket(s->plane, s->udp[queue], AF_INET, s->port[queue]) >= 0);
+  CHECK(fynx_plane_add_tun(s->plane, s->device[queue], 1400) >= 0);
+}
+
+static void open_side(struct side *s) {
+  const struct fynx_options options = {.vnet = FYNX_FORCE, .spin_us = spin_us, .n_cpus = queues - 1};
+  struct fynx_plane_info info;
+  s->plane = fynx_plane_new(16, 0);
+  CHECK(s->plane && fynx_plane_options(s->plane, &options) == 0);
+  for (uint32_t i = 0; i < queues; i++) open_queue(s, i);
   CHECK(fynx_plane_start(s->plane) == 0);
+  fynx_plane_info(s->plane, &info);
+  CHECK(info.threads == 2 * queues);
 }
 
 int main(int argc, char **argv) {
-  pthread_t threads[3];
+  struct user users[2 * QUEUES];
+  pthread_t threads[2 * QUEUES], watching;
+  if (argc > 2) queues = (uint32_t)atoi(argv[2]);
+  if (argc > 3) spin_us = (uint32_t)atoi(argv[3]);
   for (int i = 0; i < 2; i++) open_side(&sides[i]);
   for (uint32_t i = 0; i < 2; i++) CHECK(world_install(sides[i].plane, 1, 0x1001 + i, 0x1002 - i, 1024, &sides[i].child) == 0);
-  for (int i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, host, &sides[i]) == 0);
-  CHECK(pthread_create(&threads[2], NULL, watcher, NULL) == 0);
+  for (uint32_t i = 0; i < 2 * queues; i++) {
+    users[i] = (struct user){&sides[i % 2], i / 2};
+    CHECK(pthread_create(&threads[i], NULL, host, &users[i]) == 0);
+  }
+  CHECK(pthread_create(&watching, NULL, watcher, NULL) == 0);
   sleep(argc > 1 ? (unsigned)atoi(argv[1]) : 2);
   atomic_store(&halt, 1);
-  for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
-  for (int i = 0; i < 2; i++) {
+  for (uint32_t i = 0; i < 2 * queues; i++) pthread_join(threads[i], NULL);
+  pthread_join(watching, NULL);
+  for (uint32_t i = 0; i < 2; i++) {
     fynx_plane_free(sides[i].plane);
-    close(sides[i].udp);
-    close(sides[i].host);
-    close(sides[i].device);
+    for (uint32_t q = 0; q < queues; q++) {
+      close(sides[i].udp[q]);
+      close(sides[i].host[q]);
+      close(sides[i].device[q]);
+    }
   }
   CHECK(atomic_load(&toy_keys) == 0);
   CHECK(atomic_load(&received) > 0);

@@ -83,6 +83,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         outbound=agreed.outbound,
         translated=agreed.translated,
         tfc_allowed=agreed.tfc_allowed,
+        tfc_pad=policy.tfc_pad,
         virtual=virtual.own_addresses(sa, agreed.local),
     )
     yield InstallChild(spec)
