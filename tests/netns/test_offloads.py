@@ -205,3 +205,15 @@ def test_pings_of_every_size_pass(world: World, left: Gateway, right: Gateway) -
         thread.join()
     assert lost == []
     assert right.established()
+
+
+def test_two_queues_that_spin_on_given_processors_carry_everything(world: World, left: Gateway, right: Gateway) -> None:
+    """A sender for each queue of the device; what comes in for one SA stays in order, however many queues there are."""
+    for gateway in world.gateways.values():
+        gateway.site["host"]["plane"]["tun"].update(workers=2, spin_us=50, cpus=[0, 0])
+    begin(world, {"left": {}, "right": {}})
+    everything_passes(world, [0, 1363, 8192], OCTETS)
+    for gateway in (left, right):
+        plane = gateway.status()["plane"]
+        assert plane["threads"] >= 3, "two senders and a receiver"
+        assert drops(gateway) == {}
