@@ -206,7 +206,8 @@ def _leave_the_tree(_app: Sphinx, docname: str, source: list[str]) -> None:
     def plain(found: re.Match[str]) -> str:
         text, target = found.groups()
         path = (folder / target.partition("#")[0]).resolve()
-        page = path.suffix == ".md" and path.is_relative_to(ROOT / "docs")
+        docs = ROOT / "docs"
+        page = path.suffix == ".md" and path.is_relative_to(docs) and not path.is_relative_to(docs / "examples")
         return found.group() if page or "://" in target or target.startswith("#") else text
 
     source[0] = re.sub(r"\[([^\]\n]+)\]\(([^)\s]+)\)", plain, source[0])

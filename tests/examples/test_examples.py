@@ -30,7 +30,7 @@ ELSEWHERE = {"rootless.py"}
 
 
 def started(name: str, *arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", "PSK": KEY, "ACME": KEY}
     program = [name] if name.startswith("-") else [str(EXAMPLES / name)]
     command = [sys.executable, *program, *arguments]
     # Whoever starts this run in the background ignores SIGINT, and so would the program: it must be as at a terminal.
@@ -94,6 +94,29 @@ def test_each_block_of_the_pages_runs_as_a_program(name: str, tmp_path: Path) ->
     assert program.returncode == 0, said
     if "\ndef test_" in BLOCKS[name]:
         with started("-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)) as program:
+            said, _ = program.communicate(timeout=60)
+        assert program.returncode == 0, said
+
+
+HOWTOS = {
+    re.match(r'"""(\w+): ', block)[1]: (block, PAGES[name.partition("#")[0]])  # type: ignore[index]
+    for name, block in BLOCKS.items()
+    if name.startswith("docs/howto/") and "\nFYNX_API" in block
+}
+"""The plugins of the how-tos by the name of their file, and the page that each stands in."""
+
+
+@pytest.mark.parametrize("name", HOWTOS)
+def test_the_plugin_of_the_howto_passes_the_kit_and_fits_the_yaml_of_its_page(name: str, tmp_path: Path) -> None:
+    block, page = HOWTOS[name]
+    path = tmp_path / f"{name}.py"
+    path.write_text(block)
+    with started("-m", "fynx", "plugins", "test", "-p", str(path)) as program:
+        said, _ = program.communicate(timeout=60)
+    assert program.returncode == 0, said
+    for yaml in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        (tmp_path / "fynx.yaml").write_text(yaml)
+        with started("-m", "fynx", "check", "-p", str(path), "-c", str(tmp_path / "fynx.yaml")) as program:
             said, _ = program.communicate(timeout=60)
         assert program.returncode == 0, said
 
