@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 import benches.aead as aead
 import benches.api as api
+import benches.checklist as checklist
+import benches.crowd as crowd
 import benches.esp as esp
 import benches.handshake as handshake
 import benches.latency as latency
@@ -34,6 +36,8 @@ BENCHES: dict[str, tuple[str, Runner]] = {
         "CPU of a responder for each handshake: fynx run and charon, in turn (--case, --rounds)",
         responders.run,
     ),
+    "checklist": ("the twelve of the first version: requests, keys, ESP one by one, a handshake", plain(checklist.run)),
+    "crowd": ("memory of a tunnel in a process that holds 10,000 (--tunnels)", crowd.run),
     "esp": ("packets per second sealed by each provider, in batches, one per call, and in Python", plain(esp.run)),
     "refuse": ("CPU milliseconds to refuse an offer of hundreds of transforms", plain(refuse.run)),
     "api": ("packets per second through the library: in batches, and one per call", plain(api.run)),

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benches import __main__ as program
-from benches import api, esp, handshake, net, plugin
+from benches import api, checklist, crowd, esp, handshake, net, plugin
 from benches.result import Result
 
 
@@ -80,3 +80,30 @@ def test_tcp_inside_a_tunnel_is_measured_both_ways(monkeypatch: pytest.MonkeyPat
         (case, system) for case in ("upload", "download", "upload8") for system in ("fynx", "asyncio")
     }
     assert all(row.median > 0 for row in result.rows)
+
+
+def test_the_twelve_of_the_checklist_are_measured_over_real_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checklist 1.20."""
+    monkeypatch.setattr(checklist, "ROUND_S", 0.0)
+    rows = checklist.run().rows
+    assert [row.case for row in rows] == [
+        "ike_sa_init/create_request",
+        "ike_sa_init/process_request",
+        "key_derivation/derive_ike_keys",
+        "key_derivation/derive_child_sa_keys",
+        "esp_encryption/encrypt_64bytes",
+        "esp_encryption/encrypt_512bytes",
+        "esp_encryption/encrypt_1500bytes",
+        "esp_decryption/decrypt_64bytes",
+        "esp_decryption/decrypt_1500bytes",
+        "esp_serialization/to_bytes",
+        "esp_serialization/from_bytes",
+        "full_handshake/ike_sa_init_and_auth",
+    ]
+    assert all(row.median > 0 for row in rows)
+
+
+def test_the_memory_of_tunnels_is_that_of_a_process_that_holds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "FIRST", 2)
+    (row,) = crowd.run(["--tunnels", "5"]).rows
+    assert (row.case, row.unit) == ("memory-5", "kB per tunnel")
