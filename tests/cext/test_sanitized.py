@@ -55,7 +55,7 @@ def sanitized(overlay: Path, *command: str) -> subprocess.CompletedProcess[str]:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return subprocess.run(
-        [sys.executable, *command], cwd=overlay, env=environment, capture_output=True, text=True, timeout=110
+        [sys.executable, *command], cwd=overlay, env=environment, capture_output=True, text=True, timeout=380
     )
 
 
@@ -71,6 +71,7 @@ def test_the_sanitizer_sees_what_the_plane_does_wrong(overlay: Path) -> None:
     assert "AddressSanitizer" in done.stderr
 
 
+@pytest.mark.timeout(400)
 def test_the_tests_of_esp_pass_under_the_sanitizers(overlay: Path) -> None:
     paths = [f"tests/unit/esp/{name}" for name in TESTS]
     done = sanitized(overlay, "-m", "pytest", "-q", "-x", "--timeout=100", *paths)

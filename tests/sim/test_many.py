@@ -47,7 +47,7 @@ def world() -> tuple[World, Node, list[Node]]:
             )
         )
         spokes.append(made.add(host(name, address, policy(spoke), algorithms=CHEAP)))
-    hub = made.add(host("hub", HUB, policy(*peers, half_open_per_source=4), algorithms=CHEAP))
+    hub = made.add(host("hub", HUB, policy(*peers), algorithms=CHEAP))
     return made, hub, spokes
 
 
