@@ -128,6 +128,7 @@ log_path_changed = LogEvent("path_changed", "net", INFO, ("peer", "before", "aft
 log_address_assigned = LogEvent("address_assigned", "config", INFO, ("peer", "addresses", "dns"))
 log_address_leased = LogEvent("address_leased", "config", INFO, ("identity", "pool", "addresses"))
 log_address_refused = LogEvent("address_refused", "config", WARNING, ("identity", "pool", "reason"))
+log_suppressed = LogEvent("suppressed", "run", WARNING, ("kind", "count"))
 log_plugin_failed = LogEvent("plugin_failed", "run", ERROR, ("plugin", "hook", "error"))
 log_event = LogEvent("event", "run", INFO, ("peer", "kind"))
 """Whatever has no kind of its own: the events of extensions."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from time import localtime, strftime
 from typing import Literal
 
+from fynx.cli.patient import Patient
 from fynx.events import Event
 from fynx.logs import LEVELS, clean
 from fynx.run.control import as_json
@@ -60,7 +61,7 @@ def set_up(style: Literal["text", "json"], *, verbose: bool) -> None:
     for handler in (told, rest):
         handler.setFormatter(form)
     events, root = logging.getLogger("fynx.events"), logging.getLogger("fynx")
-    events.handlers, root.handlers = [told], [rest]
+    events.handlers, root.handlers = [Patient(told)], [Patient(rest)]
     events.propagate = root.propagate = False
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
     events.setLevel(logging.DEBUG if verbose else logging.INFO)

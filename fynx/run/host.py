@@ -33,6 +33,7 @@ from fynx.run.driver import Driver
 from fynx.run.failures import HostError, from_os
 from fynx.run.farewell import either
 from fynx.run.files import RunFiles
+from fynx.run.gate import Gate
 from fynx.run.guards import Guards
 from fynx.run.leases import Leases, store_of
 from fynx.run.nameservers import keep_name_servers
@@ -71,7 +72,7 @@ class Host:
         self._leases: Leases | None = None
         self._control: ControlServer | None = None
         self._services: list[asyncio.Task[None]] = []
-        self._audience = Audience()
+        self._audience, self._gate = Audience(), Gate()
         self.metrics = metrics or Metrics(self._plane_counters)
         self._outside: dict[str, tuple[str, ...]] = {}
         self._callers = {name: Caller(name, peer, self, self._resolver) for name, peer in config.peers.items()}
@@ -283,7 +284,7 @@ class Host:
     # What the driver tells (driver.Listener).
 
     def happened(self, event: Event) -> None:
-        journal.tell(event)
+        journal.tell(event, self._gate)
         self.metrics.happened(event)
         self.registry.notify.event(event)
         self._audience.tell(event)

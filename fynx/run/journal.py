@@ -8,6 +8,7 @@ from typing import Any
 from fynx import events, logs
 from fynx.logs import Extra, LogEvent
 from fynx.plugin.dataplane import ChildSpec, Usage
+from fynx.run.gate import Gate
 from fynx.run.words import describe
 from fynx.wire.iana import ExchangeType, name_of
 
@@ -19,11 +20,15 @@ AUDITED = ("integrity", "selectors", "inner_source", "sequence")
 EXCHANGE_AT, FLAGS_AT, RESPONSE = 18, 19, 0x20
 
 
-def tell(event: events.Event) -> None:
-    """One record, two for an authentication or a negotiation that failed."""
+def tell(event: events.Event, gate: Gate) -> None:
+    """One record, two for an authentication or a negotiation that failed; none where ``gate`` holds it back."""
     log, values = _RENEWED if isinstance(event, events.RekeyStarted) and not event.child else _kind(event)
-    if log.logger.isEnabledFor(max(log.level, log.bad_level)):
-        log.write(values(event), describe(event), more=Extra(isinstance(event, events.PeerDead), event))
+    if not log.logger.isEnabledFor(max(log.level, log.bad_level)) or not gate.passes(log.name):
+        return
+    held = gate.held(log.name)
+    if held:
+        logs.log_suppressed(kind=log.name, count=held)
+    log.write(values(event), describe(event), more=Extra(isinstance(event, events.PeerDead), event))
     if isinstance(event, events.HandshakeFailed):
         _refused(event)
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import fields
 from types import SimpleNamespace
@@ -14,11 +15,13 @@ from typing import Any
 import pytest
 
 from fynx import events, logs
+from fynx.cli import patient
 from fynx.cli.logs import Json, Text
 from fynx.ike.effects import Rekey
 from fynx.plugin import Secret
 from fynx.plugin.dataplane import Usage
 from fynx.run import journal
+from fynx.run.gate import BURST, PER_SECOND, Gate
 from tests.unit.run.pair import PATIENT, SECRET, packet, pair, plane, psk, run, soon
 
 CHECKLIST = {
@@ -186,7 +189,7 @@ def every_event() -> Iterator[events.Event]:
 
 @pytest.mark.parametrize("event", [*every_event()], ids=lambda event: type(event).__name__)
 def test_every_event_has_a_log_event_of_its_own(kept: Kept, event: events.Event) -> None:
-    journal.tell(event)
+    journal.tell(event, Gate())
     assert kept.records
     for record in kept.records:
         assert record.__dict__["fynx"] != "event"
@@ -206,8 +209,8 @@ def test_levels_change_at_run_time_and_a_wrong_word_changes_none(kept: Kept) -> 
     assert logs.levels() == before
     logs.set_levels({"all": "error", "dpd": "trace"})
     assert set(logs.levels().values()) == {"error", "trace"}
-    journal.tell(events.HandshakeStarted("hq", "initiator", "192.0.2.1"))
-    journal.tell(events.PeerAlive("hq", "1", "2"))
+    journal.tell(events.HandshakeStarted("hq", "initiator", "192.0.2.1"), Gate())
+    journal.tell(events.PeerAlive("hq", "1", "2"), Gate())
     assert [record.__dict__["fynx"] for record in kept.records] == ["dpd_check"]
 
 
@@ -245,3 +248,38 @@ def test_no_secret_is_in_any_record_status_metric_or_repr(kept: Kept, monkeypatc
     for each in secrets:
         for form in (each.hex(), base64.b64encode(each).decode(), repr(each)[2:-1]):
             assert form not in text
+
+
+def test_d8_a_flood_of_events_is_told_at_a_limited_rate_and_the_rest_is_counted(kept: Kept) -> None:
+    now = [0.0]
+    gate, failed = Gate(lambda: now[0]), events.HandshakeFailed("", "192.0.2.1:500", "X", "flood", "")
+    for _ in range(int(BURST) + 700):
+        journal.tell(failed, gate)
+    assert len(kept.named("handshake_failed")) == BURST
+    journal.tell(events.NatDetected("hq", True, False), gate)
+    assert len(kept.named("nat_detected")) == 1
+    now[0] += 1 / PER_SECOND
+    journal.tell(failed, gate)
+    assert kept.named("suppressed") == [{"kind": "handshake_failed", "count": 700}]
+    assert len(kept.named("handshake_failed")) == BURST + 1
+
+
+def test_d8_a_reader_that_stands_still_does_not_hold_up_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patient, "ROOM", 3)
+    stuck, written = threading.Event(), list[str]()
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            stuck.wait(20)
+            written.append(record.getMessage())
+
+    handler = patient.Patient(Slow())
+    for number in range(20):
+        handler.handle(logging.LogRecord("fynx.run", logging.INFO, "", 0, str(number), (), None))
+    assert written == []
+    stuck.set()
+    handler._queue.put(None)
+    handler._thread.join(20)
+    told = [line for line in written if "were dropped" in line]
+    assert len(told) == 1
+    assert len(written) - 1 + int(told[0].split()[0]) == 20
