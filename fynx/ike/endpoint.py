@@ -364,7 +364,7 @@ class Endpoint:
             return
         if error is not None:
             sa.window.abandon()
-            if not sa.established:
+            if not sa.established and not _repeated(error):
                 sa.forged.take(self.now)
             self.refuse(path, error)
             return
@@ -376,3 +376,8 @@ class Endpoint:
         refusal = error if isinstance(error, Dropped) else Dropped(Drop.SYNTAX, str(error))
         self.count(f"drop_{refusal.reason.value}")
         self.emit(PacketRefused("", refusal.reason.value, str(path), refusal.why))
+
+
+def _repeated(error: FynxError) -> bool:
+    """A fragment that a lossy network brought twice is no forgery."""
+    return isinstance(error, Dropped) and error.reason is Drop.FRAGMENT_REPEATED

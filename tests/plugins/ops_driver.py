@@ -27,6 +27,9 @@ ffi.cdef(
       void (*seal)(void *thr, struct fynx_packet *packets, uint32_t n);
       void (*open)(void *thr, struct fynx_packet *packets, uint32_t n);
       void *user;
+      size_t key_room;
+      int (*key_put)(const struct fynx_aead_ops *ops, void *where, const uint8_t *key, size_t key_len,
+                     const uint8_t *salt);
     };
     """
 )

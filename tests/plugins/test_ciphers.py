@@ -22,7 +22,8 @@ def raw_key(cipher: Cipher) -> bytes:
 
 
 def made(cipher: Cipher) -> tuple[CipherKey, bytes, bytes]:
-    return cipher.key(raw_key(cipher)), stream(cipher.iv_len, b"iv"), b"additional data" if cipher.aead else b""
+    """An implicit IV is not on the wire, but the cipher takes its 8 octets all the same (RFC 8750 section 3)."""
+    return cipher.key(raw_key(cipher)), stream(cipher.iv_len or 8, b"iv"), b"additional data" if cipher.aead else b""
 
 
 @every_cipher
