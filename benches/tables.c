@@ -108,8 +108,8 @@ static void packet_to(struct fynx_flow *flow, uint32_t destination) {
                                      .protocol = 17, .family = 4, .flags = FYNX_FLOW_PORTS};
 }
 
-/* The policy of a packet to a random one of `n` networks: in the ordered list, or in the cache of a worker, for 16 flows
- * that take turns. Nanoseconds for all, or -1 when one is not found. */
+/* The policy of a packet to a random one of `n` networks: in the tables, or in the cache of a worker, for 16 flows that
+ * take turns. Nanoseconds for all, or -1 when one is not found. */
 int64_t tables_find_policies(struct tables *t, uint32_t n, int cached, uint32_t count) {
   const struct fynx_spd *spd = atomic_load(&t->plane->spd);
   struct fynx_flow flows[16];

@@ -55,6 +55,7 @@ void fynx_child_free(void *object) {
   struct fynx_child *child = object;
   in_free(child->vault, child->in);
   out_free(child->vault, child->out);
+  free(child->rule);
   free(child->ranges);
   free(child);
 }
@@ -221,11 +222,9 @@ int fynx_child_install(struct fynx_plane *plane, const struct fynx_child_spec *s
 /* It sends from now on, before others with the same selectors; also where it sent already. */
 int fynx_child_activate(struct fynx_plane *plane, struct fynx_child *child) {
   pthread_mutex_lock(&plane->control);
-  bool anew = child->active;
   child->active = true;
   child->serial = ++plane->serial;
-  int rc = anew ? fynx_rules_reset(plane) : fynx_rules_add(plane, child);
-  if (rc && anew) fynx_rules_restore(plane);
+  int rc = fynx_rules_add(plane, child);
   fynx_reclaim(plane, false);
   pthread_mutex_unlock(&plane->control);
   return rc;
@@ -274,10 +273,11 @@ void fynx_child_usage(const struct fynx_child *child, struct fynx_usage *usage) 
     usage->drops[i] = relaxed(&child->in->counters.drops[i]) + relaxed(&child->out->counters.drops[i]);
 }
 
-/* Octets in memory, except what a provider allocates by itself; the policy's line stands twice, once published. */
+/* Octets in memory, except what a provider allocates by itself. */
 size_t fynx_child_memory(const struct fynx_child *child) {
-  void *blocks[] = {(void *)(uintptr_t)child, child->in, child->out, child->ranges, atomic_load(&child->out->endpoint)};
-  size_t sum = 2 * sizeof(struct fynx_rule);
+  void *blocks[] = {(void *)(uintptr_t)child, child->in,   child->out,
+                    child->ranges,            child->rule, atomic_load(&child->out->endpoint)};
+  size_t sum = child->n_remote * (sizeof(struct fynx_bucket) + sizeof(struct fynx_entry));
   for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) sum += malloc_usable_size(blocks[i]);
   return sum + (takes_place(child->in->ops) ? 2 * fynx_align(child->in->ops->key_room, 64) : 0);
 }

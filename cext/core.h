@@ -12,6 +12,7 @@
 #include "flow.h"
 #include "replay.h"
 #include "ring.h"
+#include "spd.h"
 #include "util.h"
 #include "vault.h"
 
@@ -116,6 +117,7 @@ struct fynx_child { /* cold: a pair of SAs as the control side knows it */
   struct fynx_sa_in *in;
   struct fynx_sa_out *out;
   struct fynx_range *ranges; /* local, then remote */
+  struct fynx_rule *rule;    /* NULL: it stands in no snapshot of the SPD */
   uint64_t serial;
   uint64_t handle;
   uint32_t tag;
@@ -123,44 +125,6 @@ struct fynx_child { /* cold: a pair of SAs as the control side knows it */
   uint16_t n_remote;
   bool active; /* stands in the SPD */
   bool dead;
-};
-
-struct fynx_policy {
-  int32_t priority;
-  uint32_t rank; /* place in the list */
-  uint32_t tag;
-  uint8_t action;
-  uint16_t n_local;
-  uint16_t n_remote;
-  struct fynx_range *ranges;
-  _Atomic uint64_t acquire_after_ms;
-};
-
-struct fynx_rule { /* one line of the SPD snapshot, in order of lookup */
-  int32_t priority;
-  uint32_t rank;
-  uint64_t serial;
-  const struct fynx_range *local;
-  const struct fynx_range *remote;
-  uint16_t n_local;
-  uint16_t n_remote;
-  uint8_t action;
-  uint32_t tag;
-  struct fynx_sa_out *out;
-  struct fynx_policy *policy;
-};
-
-struct fynx_policies { /* the static part, replaced as a whole */
-  uint32_t n;
-  struct fynx_policy policy[];
-};
-
-struct fynx_spd { /* immutable once published */
-  uint64_t generation;
-  uint32_t n;
-  uint32_t n_own;
-  uint8_t (*own)[16]; /* sorted, IPv4 mapped */
-  struct fynx_rule rule[];
 };
 
 struct fynx_cached {
@@ -269,9 +233,6 @@ struct fynx_plane {
   struct fynx_early *early;
   struct fynx_child *children;
   struct fynx_policies *policies;
-  struct fynx_rule *rules; /* in order of lookup */
-  uint32_t n_rules;
-  uint32_t rules_room;
   uint8_t *own; /* addresses of this host, 16 octets each, sorted */
   uint32_t n_own;
   struct fynx_retired *retired;
@@ -324,12 +285,15 @@ struct fynx_range *fynx_ranges_new(const struct fynx_selector *a, uint32_t n_a, 
                                    uint32_t n_b);
 bool fynx_ranges_match(const struct fynx_range *ranges, uint32_t n, const struct fynx_flow *flow, bool source);
 
+/* policy.c */
+void fynx_policies_free(void *policies);
+
 /* rules.c */
-int fynx_rules_add(struct fynx_plane *plane, const struct fynx_child *child);
+int fynx_rules_add(struct fynx_plane *plane, struct fynx_child *child);
 int fynx_rules_drop(struct fynx_plane *plane, const struct fynx_child *child);
-int fynx_rules_reset(struct fynx_plane *plane);
+int fynx_rules_reset(struct fynx_plane *plane, struct fynx_policies *policies);
 int fynx_rules_publish(struct fynx_plane *plane);
-void fynx_rules_restore(struct fynx_plane *plane);
+void fynx_rules_free(struct fynx_plane *plane);
 
 /* child.c */
 void fynx_child_free(void *child);

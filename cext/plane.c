@@ -109,9 +109,9 @@ void fynx_plane_free(struct fynx_plane *plane) {
   fynx_plane_stop(plane);
   while (plane->children) fynx_child_remove(plane, plane->children);
   fynx_plane_policies(plane, NULL, 0);
-  fynx_retire(plane, plane->policies, free);
-  fynx_retire(plane, atomic_load(&plane->spd), free);
   fynx_reclaim(plane, false);
+  fynx_policies_free(plane->policies);
+  fynx_rules_free(plane);
   for (uint32_t i = 0; i < plane->n_tx; i++) fynx_worker_free(plane->tx[i]);
   for (uint32_t i = 0; i < plane->n_rx; i++) fynx_worker_free(plane->rx[i]);
   fynx_vault_close(&plane->vault);
@@ -119,7 +119,6 @@ void fynx_plane_free(struct fynx_plane *plane) {
   close_fd(plane->stop_fd);
   close_fd(plane->inner_fd);
   free(plane->own);
-  free(plane->rules);
   free((void *)plane->table);
   free((void *)plane->spi_state);
   free((void *)plane->spi_value);

@@ -3,32 +3,51 @@
 
 #include "core.h"
 
-static void policies_free(void *object) {
+void fynx_policies_free(void *object) {
   struct fynx_policies *policies = object;
-  for (uint32_t i = 0; policies && i < policies->n; i++) free(policies->policy[i].ranges);
+  if (!policies) return;
+  for (uint32_t i = 0; i < policies->n; i++) free(policies->policy[i].ranges);
+  free(policies->protect);
   free(policies);
+}
+
+static bool fill(struct fynx_policy *p, const struct fynx_policy_spec *spec, uint32_t rank) {
+  p->ranges = fynx_ranges_new(spec->local, spec->n_local, spec->remote, spec->n_remote);
+  if (!p->ranges || spec->action > FYNX_PROTECT) return false;
+  p->rule = (struct fynx_rule){.order = {.priority = spec->priority, .rank = rank},
+                               .local = p->ranges,
+                               .remote = p->ranges + spec->n_local,
+                               .n_local = (uint16_t)spec->n_local,
+                               .n_remote = (uint16_t)spec->n_remote,
+                               .action = (uint8_t)spec->action,
+                               .tag = spec->tag,
+                               .policy = p};
+  atomic_init(&p->acquire_after_ms, 0);
+  return true;
+}
+
+static int by_tag(const void *a, const void *b) {
+  const struct fynx_rule *x = &(*(struct fynx_policy *const *)a)->rule, *y = &(*(struct fynx_policy *const *)b)->rule;
+  if (x->tag != y->tag) return x->tag < y->tag ? -1 : 1;
+  return (x->order.rank > y->order.rank) - (x->order.rank < y->order.rank);
 }
 
 static struct fynx_policies *policies_new(const struct fynx_policy_spec *specs, uint32_t n) {
   struct fynx_policies *policies = calloc(1, sizeof *policies + (size_t)n * sizeof(struct fynx_policy));
   if (!policies) return NULL;
-  for (uint32_t i = 0; i < n; i++) {
-    const struct fynx_policy_spec *spec = &specs[i];
+  policies->protect = calloc((size_t)n + 1, sizeof(struct fynx_policy *));
+  bool good = policies->protect != NULL;
+  for (uint32_t i = 0; good && i < n; i++) {
     struct fynx_policy *p = &policies->policy[policies->n++];
-    p->ranges = fynx_ranges_new(spec->local, spec->n_local, spec->remote, spec->n_remote);
-    if (!p->ranges || spec->action > FYNX_PROTECT) {
-      policies_free(policies);
-      return NULL;
-    }
-    p->priority = spec->priority;
-    p->rank = i;
-    p->tag = spec->tag;
-    p->action = (uint8_t)spec->action;
-    p->n_local = (uint16_t)spec->n_local;
-    p->n_remote = (uint16_t)spec->n_remote;
-    atomic_init(&p->acquire_after_ms, 0);
+    good = fill(p, &specs[i], i);
+    if (good && p->rule.action == FYNX_PROTECT) policies->protect[policies->n_protect++] = p;
   }
-  return policies;
+  if (good) {
+    qsort((void *)policies->protect, policies->n_protect, sizeof(struct fynx_policy *), by_tag);
+    return policies;
+  }
+  fynx_policies_free(policies);
+  return NULL;
 }
 
 int fynx_plane_policies(struct fynx_plane *plane, const struct fynx_policy_spec *specs, uint32_t n) {
@@ -36,15 +55,11 @@ int fynx_plane_policies(struct fynx_plane *plane, const struct fynx_policy_spec 
   if (!policies) return FYNX_E_ARGUMENT;
   pthread_mutex_lock(&plane->control);
   struct fynx_policies *old = plane->policies;
-  plane->policies = policies;
-  int rc = fynx_rules_reset(plane);
-  if (rc == 0) {
-    rc = fynx_retire(plane, old, policies_free);
-  } else {
-    plane->policies = old;
-    fynx_rules_restore(plane);
-    policies_free(policies);
-  }
+  int rc = fynx_rules_reset(plane, policies);
+  if (plane->policies == policies)
+    fynx_retire(plane, old, fynx_policies_free);
+  else
+    fynx_policies_free(policies);
   fynx_reclaim(plane, false);
   pthread_mutex_unlock(&plane->control);
   return rc;

@@ -41,14 +41,33 @@ bool fynx_ranges_match(const struct fynx_range *ranges, uint32_t n, const struct
   return false;
 }
 
+static bool covers(const struct fynx_entry *entry, const struct fynx_flow *flow) {
+  const struct fynx_rule *rule = entry->rule;
+  return fynx_range_match(&rule->remote[entry->remote], &flow->key, false) &&
+         fynx_ranges_match(rule->local, rule->n_local, flow, true);
+}
+
+/* The first rule in order that takes the flow: of each shape the flow has one bucket, and the shapes are asked as long as
+ * one of theirs may come before what was found. */
 const struct fynx_rule *fynx_spd_find(const struct fynx_spd *spd, const struct fynx_flow *flow) {
-  for (uint32_t i = 0; i < spd->n; i++) {
-    const struct fynx_rule *rule = &spd->rule[i];
-    if (fynx_ranges_match(rule->remote, rule->n_remote, flow, false) &&
-        fynx_ranges_match(rule->local, rule->n_local, flow, true))
-      return rule;
+  const struct fynx_rule *best = NULL;
+  for (uint32_t i = 0; i < spd->n_shapes; i++) {
+    const struct fynx_shape *shape = &spd->shape[i];
+    if (best && fynx_order_before(&best->order, &shape->first)) break;
+    if (shape->family != flow->key.family) continue;
+    uint32_t hash = fynx_shape_hash(shape, flow->key.dst, flow->key.src);
+    const struct fynx_page *page = spd->page[hash / FYNX_PAGE & (spd->n_pages - 1)];
+    const struct fynx_bucket *bucket = page ? page->bucket[hash % FYNX_PAGE] : NULL;
+    for (uint32_t k = 0; bucket && k < bucket->n; k++) {
+      const struct fynx_entry *entry = &bucket->entry[k];
+      if (entry->hash != hash) continue;
+      if (best && fynx_order_before(&best->order, &entry->rule->order)) break;
+      if (!covers(entry, flow)) continue;
+      best = entry->rule;
+      break;
+    }
   }
-  return NULL;
+  return best;
 }
 
 /* The policy for a packet that came in clear: what a reply to it would have to match. */
@@ -108,10 +127,18 @@ int fynx_plane_own_addresses(struct fynx_plane *plane, const uint8_t *addresses,
   if (n) memcpy(copy, addresses, (size_t)n * 16);
   qsort(copy, n, 16, compare_address);
   pthread_mutex_lock(&plane->control);
-  free(plane->own);
+  uint8_t *old = plane->own;
+  uint32_t n_old = plane->n_own;
   plane->own = copy;
   plane->n_own = n;
   int rc = fynx_rules_publish(plane);
+  if (rc == 0) {
+    rc = fynx_retire(plane, old, free);
+  } else {
+    plane->own = old;
+    plane->n_own = n_old;
+    free(copy);
+  }
   fynx_reclaim(plane, false);
   pthread_mutex_unlock(&plane->control);
   return rc;
