@@ -53,36 +53,46 @@ class LogEvent:
     bad_level: int = 0
     """The level of a record that is ``bad``, where it differs."""
     logger: logging.Logger = field(init=False, repr=False, compare=False)
+    names: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "logger", logging.getLogger(f"{ROOT}.{self.subsystem}"))
+        object.__setattr__(self, "names", frozenset(self.fields))
 
     def __call__(self, **values: object) -> None:
         self.write(values)
 
     def write(self, values: Mapping[str, object], text: str = "", *, more: Extra = NOTHING) -> None:
         """Raises TypeError when ``values`` are not the fields of this event."""
-        logger, level = self.logger, self.bad_level if more.bad and self.bad_level else self.level
-        if not logger.isEnabledFor(level):
+        if not self.enabled_when(bad=more.bad):
             return
-        if values.keys() != set(self.fields):
+        if values.keys() != self.names:
             raise TypeError(f"{self.name} has the fields {', '.join(self.fields)}")
         fields = {name: _plain(values[name]) for name in self.fields}
         words = text or " ".join([self.name, *(f"{name}={value}" for name, value in fields.items())])
         cause = more.cause
         about = None if cause is None else (type(cause), cause, cause.__traceback__)
-        extra = {"fynx": self.name, "fields": fields, "event": more.event}
+        logger, level = self.logger, self.bad_level if more.bad and self.bad_level else self.level
         # Not logger.log(): it walks the stack for the place of the call, which is always this one.
-        logger.handle(logger.makeRecord(logger.name, level, __file__, 0, words, (), about, extra=extra))
+        record = logger.makeRecord(logger.name, level, __file__, 0, words, (), about)
+        record.__dict__.update(fynx=self.name, fields=fields, event=more.event)
+        logger.handle(record)
 
     @property
     def enabled(self) -> bool:
         """Whether a call would write anything: for callers whose fields cost something."""
         return self.logger.isEnabledFor(self.level)
 
+    def enabled_when(self, *, bad: bool) -> bool:
+        """The same of a record that is ``bad``, or is not."""
+        return self.logger.isEnabledFor(self.bad_level if bad and self.bad_level else self.level)
+
 
 def _plain(value: object) -> object:
-    return value if isinstance(value, bool | int | float | None) else clean(str(value))
+    return clean(value) if type(value) is str else value if isinstance(value, _PLAIN) else clean(str(value))
+
+
+_PLAIN = (bool, int, float, type(None))
 
 
 SPIS = ("spi_i", "spi_r")

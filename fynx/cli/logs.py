@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import localtime, strftime
 from typing import Literal
 
-from fynx.cli.patient import Patient
+from fynx.cli.patient import Lines, Patient
 from fynx.events import Event
 from fynx.logs import LEVELS, clean
 from fynx.run.control import as_json
@@ -18,8 +18,13 @@ from fynx.run.control import as_json
 class Text(logging.Formatter):
     """``HH:MM:SS words``; warnings and errors say what they are."""
 
+    _clock = 0, ""
+
     def format(self, record: logging.LogRecord) -> str:
-        time = strftime("%H:%M:%S", localtime(record.created))
+        second, time = self._clock
+        if second != int(record.created):
+            time = strftime("%H:%M:%S", localtime(record.created))
+            self._clock = int(record.created), time
         level = "" if record.levelno <= logging.INFO else f"{_level(record)}: "
         lines = [clean(line) for line in record.getMessage().splitlines()]
         if record.exc_info:
@@ -56,12 +61,12 @@ def _level(record: logging.LogRecord) -> str:
 def set_up(style: Literal["text", "json"], *, verbose: bool) -> None:
     """For the program alone: a library must not decide where its user's logs go."""
     form = Json() if style == "json" else Text()
-    told = logging.StreamHandler(sys.stdout)
-    rest = logging.StreamHandler(sys.stderr)
+    told, rest = Lines(sys.stdout), Lines(sys.stderr)
     for handler in (told, rest):
         handler.setFormatter(form)
     events, root = logging.getLogger("fynx.events"), logging.getLogger("fynx")
     events.handlers, root.handlers = [Patient(told)], [Patient(rest)]
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line says them
     events.propagate = root.propagate = False
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
     events.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -5,37 +5,51 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from typing import TextIO
 
 ROOM = 10_000
 """Records that wait for the reader at most."""
+GATHER_S = 0.05
+"""How long the thread waits for company before the next batch: a change of thread costs more than a record."""
 LAST_WAIT_S = 1.0
 """How long the end of the program waits for what is left to be written."""
 
 
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes where it is told to; a batch ends with ``flush``, not each record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.stream.write(self.format(record) + self.terminator)
+        except Exception:
+            self.handleError(record)
+
+
 class Patient(logging.Handler):
-    """Hands records to a handler on a thread of its own; drops them, and says how many, when that falls behind."""
+    """Hands records to a handler on a thread of its own, in batches; drops them, and says how many, when that falls
+    behind."""
 
     def __init__(self, target: logging.Handler) -> None:
         super().__init__()
         self._target, self._lost = target, 0
-        self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(ROOM)
+        self._queue: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._write, name="fynx-log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._queue.put_nowait(record)
-        except queue.Full:
+        if self._queue.qsize() < ROOM:
+            self._queue.put(record)
+        else:
             self._lost += 1
 
     def close(self) -> None:
         """Also at the end of the program, by ``logging`` itself."""
-        if self._thread.is_alive():
-            try:
-                self._queue.put_nowait(None)
-                self._thread.join(LAST_WAIT_S)
-            except queue.Full:
-                pass  # nobody reads: what waits is lost, and the program ends
+        self._ending.set()
+        # Where it is full nobody reads: what waits is lost, and the program ends.
+        if self._thread.is_alive() and self._queue.qsize() < ROOM:
+            self._queue.put(None)
+            self._thread.join(LAST_WAIT_S)
         super().close()
 
     def _write(self) -> None:
@@ -45,3 +59,7 @@ class Patient(logging.Handler):
                 text = f"{lost} log records were dropped: whoever reads the log is too slow"
                 self._target.handle(logging.LogRecord("fynx.run", logging.WARNING, "", 0, text, (), None))
             self._target.handle(record)
+            if self._queue.empty():
+                self._target.flush()
+                self._ending.wait(GATHER_S)
+        self._target.flush()

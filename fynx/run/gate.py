@@ -29,7 +29,9 @@ class Gate:
 
     def passes(self, kind: str) -> bool:
         now = self._clock()
-        bucket = self._buckets.setdefault(kind, _Bucket(BURST, now))
+        bucket = self._buckets.get(kind)
+        if bucket is None:
+            bucket = self._buckets[kind] = _Bucket(BURST, now)
         bucket.tokens = min(BURST, bucket.tokens + (now - bucket.at) * PER_SECOND)
         bucket.at = now
         if bucket.tokens < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from fynx import events, logs
@@ -23,12 +24,13 @@ EXCHANGE_AT, FLAGS_AT, RESPONSE = 18, 19, 0x20
 def tell(event: events.Event, gate: Gate) -> None:
     """One record, two for an authentication or a negotiation that failed; none where ``gate`` holds it back."""
     log, values = _RENEWED if isinstance(event, events.RekeyStarted) and not event.child else _kind(event)
-    if not log.logger.isEnabledFor(max(log.level, log.bad_level)) or not gate.passes(log.name):
+    bad = isinstance(event, events.PeerDead)
+    if not log.enabled_when(bad=bad) or not gate.passes(log.name):
         return
     held = gate.held(log.name)
     if held:
         logs.log_suppressed(kind=log.name, count=held)
-    log.write(values(event), describe(event), more=Extra(isinstance(event, events.PeerDead), event))
+    log.write(values(event), describe(event), more=Extra(bad, event))
     if isinstance(event, events.HandshakeFailed):
         _refused(event)
 
@@ -95,7 +97,8 @@ def _passed(operation: str, spi: int, sequence: int, carried: tuple[int, int]) -
 def _fields(*names: str, **renamed: str) -> Callable[[Any], dict[str, object]]:
     """Fields of the event by their own names, others under another name."""
     pairs = {**{name: name for name in names}, **renamed}
-    return lambda event: {name: getattr(event, source) for name, source in pairs.items()}
+    read = attrgetter(*pairs.values())
+    return lambda event: dict(zip(pairs, read(event), strict=True))
 
 
 def _complete(event: events.IkeUp) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import logging
 import threading
@@ -283,3 +284,23 @@ def test_d8_a_reader_that_stands_still_does_not_hold_up_the_program(monkeypatch:
     told = [line for line in written if "were dropped" in line]
     assert len(told) == 1
     assert len(written) - 1 + int(told[0].split()[0]) == 20
+
+
+def test_records_that_come_together_are_written_together_and_none_is_left_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patient, "GATHER_S", 60.0)
+    flushed = list[int]()
+
+    class Seen(io.StringIO):
+        def flush(self) -> None:
+            flushed.append(len(self.getvalue().split()))
+
+    written = Seen()
+    handler = patient.Patient(patient.Lines(written))
+    for number in range(100):
+        handler.handle(logging.LogRecord("fynx.run", logging.INFO, "", 0, str(number), (), None))
+    handler.close()
+    assert written.getvalue().split() == [str(number) for number in range(100)]
+    assert flushed[-1] == 100
+    assert len(flushed) <= 3
