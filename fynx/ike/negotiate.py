@@ -7,7 +7,7 @@ when each transform type that either side names has a common transform; leaving 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from fynx.errors import PeerFault
@@ -16,14 +16,9 @@ from fynx.plugin.crypto import Algorithms, Cipher, Integ, KeyExchange, Prf
 from fynx.plugin.dataplane import EspSuite
 from fynx.wire import iana
 from fynx.wire.iana import NotifyType, Protocol, TransformType, name_of
-from fynx.wire.proposal import Proposal, Transform, check_offer, transform
+from fynx.wire.proposal import KE_TYPES, Key, Options, Proposal, Transform, check_offer, transform
 
 S = TypeVar("S", IkeSuite, EspSuite)
-Key = tuple[int, int, int | None]
-"""Transform type, id, key bits: what makes two transforms the same."""
-Options = Mapping[int, Mapping[Key, Transform]]
-"""The transforms by type, in order of preference."""
-
 ESP_SPI_LEN = 4
 MAX_COMPARED = 16
 """Proposals of a peer whose refusal is looked into for the sake of a good message."""
@@ -69,7 +64,7 @@ def choose_esp(
 ) -> Choice[EspSuite] | Refusal:
     """For a Child SA. ``initial``: in IKE_AUTH, without key exchange: ours are left out (section 1.2)."""
     check_offer(offered, ESP_SPI_LEN)
-    ours = tuple(_plain(one) if initial else _with_esn(one) for one in policy)
+    ours = tuple(one.initial if initial else one.with_esn for one in policy)
     return _choose_esp(offered, ours, algorithms)
 
 
@@ -106,19 +101,7 @@ def offer_ike(policy: tuple[Proposal, ...], spi: bytes = b"") -> tuple[Proposal,
 
 def offer_esp(policy: tuple[Proposal, ...], spi: bytes, *, initial: bool) -> tuple[Proposal, ...]:
     """As ``offer_ike``, for a Child SA. ``initial``: without key exchanges (section 1.2); ESN is always named."""
-    return offer_ike(tuple(_plain(one) if initial else _with_esn(one) for one in policy), spi)
-
-
-def _plain(proposal: Proposal) -> Proposal:
-    kept = tuple(one for one in proposal.transforms if one.type not in _KE_TYPES)
-    return _with_esn(replace(proposal, transforms=kept))
-
-
-def _with_esn(proposal: Proposal) -> Proposal:
-    """A policy that says nothing about ESN means 32-bit sequence numbers; on the wire that has to be said."""
-    if proposal.of_type(TransformType.ESN):
-        return proposal
-    return replace(proposal, transforms=(*proposal.transforms, transform(TransformType.ESN, iana.Esn.NO_ESN)))
+    return offer_ike(tuple(one.initial if initial else one.with_esn for one in policy), spi)
 
 
 def describe(proposal: Proposal, algorithms: Algorithms) -> str:
@@ -129,30 +112,14 @@ def describe(proposal: Proposal, algorithms: Algorithms) -> str:
 
 def _common(
     offered: tuple[Proposal, ...], policy: tuple[Proposal, ...], protocol: Protocol, algorithms: Algorithms
-) -> list[Proposal]:
+) -> Iterator[Proposal]:
     """All pairs that agree, ours first, each reduced to one transform per type."""
-    own = [_by_type(ours) for ours in policy]
-    wanted = {key[:2] for by_type in own for options in by_type.values() for key in options}
-    relevant = [(one, _by_type(one, wanted)) for one in offered if one.protocol == protocol]
-    return [
-        Proposal(theirs.number, theirs.protocol, theirs.spi, tuple(chosen))
-        for ours in own
-        for theirs, options in relevant
-        if (chosen := _agreed(options, ours, algorithms)) is not None
-    ]
-
-
-def _by_type(proposal: Proposal, pairs: set[tuple[int, int]] | None = None) -> Options:
-    """With ``pairs`` of type and id, only those and NONE are kept (a peer may send hundreds); the type itself is always
-    noted."""
-    found: dict[int, dict[Key, Transform]] = {}
-    for one in proposal.transforms:
-        options = found.setdefault(one.type, {})
-        if pairs is not None and one.id and (one.type, one.id) not in pairs:
-            continue
-        if one.acceptable:
-            options.setdefault((one.type, one.id, one.key_bits), one)
-    return found
+    relevant = [one for one in offered if one.protocol == protocol]
+    for ours in policy:
+        for theirs in relevant:
+            chosen = _agreed(theirs.options, ours.options, algorithms)
+            if chosen is not None:
+                yield Proposal(theirs.number, theirs.protocol, theirs.spi, tuple(chosen))
 
 
 def _agreed(theirs: Options, ours: Options, algorithms: Algorithms) -> list[Transform] | None:
@@ -169,12 +136,12 @@ def _agreed(theirs: Options, ours: Options, algorithms: Algorithms) -> list[Tran
 def _meet(theirs: Options, ours: Options, algorithms: Algorithms) -> Iterator[tuple[int, Transform | None]]:
     """Each type that either names, with the transform that both have."""
     aead = False
-    for kind in sorted({**theirs, **ours}):
+    for kind in sorted(theirs.keys() | ours.keys()):
         options, accepted = theirs.get(kind) or _absent(kind, theirs), ours.get(kind) or _absent(kind, ours)
-        if kind == TransformType.INTEG:
+        if kind == INTEG:
             options, accepted = _for_cipher(options, aead=aead), _for_cipher(accepted, aead=aead)
         common = next((options[key] for key in accepted if key in options), None)
-        if kind == TransformType.ENCR and common is not None:
+        if kind == ENCR and common is not None:
             cipher = algorithms.cipher(common.id, common.key_bits)
             aead = bool(cipher and cipher.aead)
         yield kind, common
@@ -190,7 +157,7 @@ def _absent(kind: int, named: Options) -> Mapping[Key, Transform]:
 
     An absent ESN transform meant "with ESN" in RFC 4306 and is an error in RFC 7296: we do not guess.
     """
-    if kind not in named and (kind == TransformType.INTEG or kind in _KE_TYPES):
+    if kind not in named and (kind == TransformType.INTEG or kind in KE_TYPES):
         return {(kind, 0, None): transform(kind, 0)}
     return {}
 
@@ -264,12 +231,11 @@ def _refusal(
         return Refusal(f"the peer offered no {protocol.name} proposal", f"configure one for {protocol.name} there")
     if not policy:
         return Refusal(f"no {protocol.name} proposal is configured here", "add one to the configuration")
-    named = [(one, _by_type(one)) for one in relevant]
     misses = [
         (len(failed), failed, theirs, ours)
-        for ours, accepted in [(one, _by_type(one)) for one in policy]
-        for theirs, options in named
-        if (failed := [kind for kind, common in _meet(options, accepted, algorithms) if common is None])
+        for ours in policy
+        for theirs in relevant
+        if (failed := [kind for kind, common in _meet(theirs.options, ours.options, algorithms) if common is None])
     ]
     if not misses:
         return Refusal(
@@ -317,7 +283,7 @@ def _telling(one: Transform) -> bool:
     return bool(one.id) or one.type == TransformType.ENCR
 
 
-_KE_TYPES = (4, 6, 7, 8, 9, 10, 11, 12)
+ENCR, INTEG = int(TransformType.ENCR), int(TransformType.INTEG)
 _IKE_TYPES = (TransformType.ENCR, TransformType.PRF, TransformType.INTEG, TransformType.KE)
 _ESP_TYPES = (TransformType.ENCR, TransformType.INTEG, TransformType.KE, TransformType.ESN)
 _WORD_ORDER = (1, 3, 2, 4, 6, 7, 8, 9, 10, 11, 12, 5)

@@ -113,6 +113,8 @@ class InitState:
     request: bytes = b""
     response: bytes = b""
     proposal: Proposal | None = None
+    accepted: tuple[Proposal, ...] = ()
+    """The proposals of ours, as responder, among which it was."""
     method: int = 0
     offer: Offer | None = None
     cookie: bytes = b""
@@ -150,7 +152,7 @@ def _requests() -> Bucket:
     return Bucket(rate=200.0, size=4000.0, level=4000.0)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class IkeSa:
     serial: int
     role: Role

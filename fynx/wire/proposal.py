@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from fynx.wire.fault import syntax
-from fynx.wire.iana import KEY_LENGTH, Protocol
+from fynx.wire.iana import KEY_LENGTH, Esn, Protocol, TransformType
 
 MAX_PROPOSALS, MAX_TRANSFORMS = 64, 256
 """In one SA payload. The largest offers in use have under a hundred transforms; more is a way to burn our time (row
 K4)."""
 
+KE_TYPES = (4, 6, 7, 8, 9, 10, 11, 12)
+"""Transform types that are key exchanges (RFC 9370 section 2.2.1)."""
 _MAX_ATTRIBUTES = 2  # one is all that can be acceptable; a second shows that it is not
+_USUAL = 8
+"""Octets of a transform with a key length. There are few of them in the world: each is read once."""
 _MORE_PROPOSALS = 2
 _MORE_TRANSFORMS = 3
 _TV = 0x8000
@@ -34,7 +39,11 @@ class Attribute:
         return self.type.to_bytes(2, "big") + len(self.value).to_bytes(2, "big") + self.value
 
 
-@dataclass(frozen=True, slots=True)
+Key = tuple[int, int, int | None]
+"""Transform type, id, key bits: what makes two transforms the same."""
+
+
+@dataclass(frozen=True)
 class Transform:
     """One transform. ``malformed`` keeps attribute octets that were not read: such a transform is never acceptable."""
 
@@ -43,12 +52,23 @@ class Transform:
     attributes: tuple[Attribute, ...] = ()
     malformed: bytes = b""
 
+    @cached_property
+    def key(self) -> Key | None:
+        """None for what is never acceptable: attributes other than the key length alone in its short form (RFC 7296
+        sections 3.3.5, 3.3.6)."""
+        attributes = self.attributes
+        if self.malformed or len(attributes) > 1:
+            return None
+        if not attributes:
+            return self.type, self.id, None
+        value = attributes[0].value
+        if attributes[0].type != KEY_LENGTH or not isinstance(value, int):
+            return None
+        return self.type, self.id, value
+
     @property
     def acceptable(self) -> bool:
-        """No attributes, or the key length alone in its short form (RFC 7296 sections 3.3.5, 3.3.6)."""
-        if self.malformed or len(self.attributes) > 1:
-            return False
-        return all(a.type == KEY_LENGTH and isinstance(a.value, int) for a in self.attributes)
+        return self.key is not None
 
     @property
     def key_bits(self) -> int | None:
@@ -58,14 +78,22 @@ class Transform:
                 return attribute.value
         return None
 
-    def encode(self, *, last: bool) -> bytes:
+    @cached_property
+    def _octets(self) -> bytes:
+        """Without the first two, which say whether others follow."""
         attributes = b"".join([a.encode() for a in self.attributes]) + self.malformed
-        more = 0 if last else _MORE_TRANSFORMS
-        head = bytes((more, 0)) + (8 + len(attributes)).to_bytes(2, "big")
+        head = (8 + len(attributes)).to_bytes(2, "big")
         return head + bytes((self.type, 0)) + self.id.to_bytes(2, "big") + attributes
 
+    def encode(self, *, last: bool) -> bytes:
+        return bytes((0 if last else _MORE_TRANSFORMS, 0)) + self._octets
 
-@dataclass(frozen=True, slots=True)
+
+Options = Mapping[int, Mapping[Key, Transform]]
+"""Transforms by type."""
+
+
+@dataclass(frozen=True)
 class Proposal:
     """One proposal: transforms of one type are alternatives, all types together are needed. ``spi`` is the sender's."""
 
@@ -73,6 +101,31 @@ class Proposal:
     protocol: int
     spi: bytes
     transforms: tuple[Transform, ...]
+
+    @cached_property
+    def options(self) -> Options:
+        """What may be chosen, by type and in order of preference; a type with nothing acceptable is there too."""
+        found: dict[int, dict[Key, Transform]] = {}
+        for one in self.transforms:
+            kind, key = one.type, one.key
+            if kind not in found:
+                found[kind] = {}
+            if key is not None and key not in found[kind]:
+                found[kind][key] = one
+        return found
+
+    @cached_property
+    def with_esn(self) -> Proposal:
+        """For a Child SA. Who says nothing about ESN means 32-bit sequence numbers; on the wire that has to be said."""
+        if self.of_type(TransformType.ESN):
+            return self
+        return replace(self, transforms=(*self.transforms, transform(TransformType.ESN, Esn.NO_ESN)))
+
+    @cached_property
+    def initial(self) -> Proposal:
+        """For the Child SA of IKE_AUTH: without key exchanges (section 1.2)."""
+        kept = tuple(one for one in self.transforms if one.type not in KE_TYPES)
+        return replace(self, transforms=kept).with_esn
 
     def of_type(self, type: int) -> tuple[Transform, ...]:  # noqa: A002
         """The alternatives of that transform type, in the sender's order."""
@@ -116,9 +169,7 @@ def parse_proposals(data: bytes) -> tuple[Proposal, ...]:
     An answer carries one proposal, with the number it had in the offer: so a single one may have any number but 0.
     Raises ``PeerFault`` INVALID_SYNTAX for lengths, counts, last bits, numbers or SPI sizes that do not agree.
     """
-    heads = _proposal_bounds(data)
-    cache: dict[bytes, Transform] = {}
-    return tuple([_parse_proposal(data, start, end, cache) for start, end in heads])
+    return tuple([_parse_proposal(data, start, end) for start, end in _proposal_bounds(data)])
 
 
 def _proposal_bounds(data: bytes) -> list[tuple[int, int]]:
@@ -145,7 +196,7 @@ def _proposal_bounds(data: bytes) -> list[tuple[int, int]]:
     return bounds
 
 
-def _parse_proposal(data: bytes, start: int, end: int, cache: dict[bytes, Transform]) -> Proposal:
+def _parse_proposal(data: bytes, start: int, end: int) -> Proposal:
     number, protocol, spi_size, count = data[start + 4 : start + 8]
     offset = start + 8 + spi_size
     spi = data[start + 8 : offset]
@@ -162,10 +213,7 @@ def _parse_proposal(data: bytes, start: int, end: int, cache: dict[bytes, Transf
         if data[offset] != (_MORE_TRANSFORMS if left else 0):
             raise syntax(f"last-transform octet is {data[offset]}")
         body = data[offset + 4 : stop]
-        known = cache.get(body)
-        if known is None:
-            known = cache[body] = _parse_transform(body)
-        transforms.append(known)
+        transforms.append(_known_transform(body) if len(body) <= _USUAL else _parse_transform(body))
         offset = stop
     if offset != end or not transforms:
         raise syntax(f"proposal {number} says {count} transforms, its length says otherwise")
@@ -178,6 +226,11 @@ def _check_spi(protocol: int, spi: bytes) -> None:
         raise syntax(f"an SPI of {len(spi)} octets for protocol {protocol}")
     if protocol in (Protocol.AH, Protocol.ESP) and int.from_bytes(spi, "big") < _RESERVED_SPIS:
         raise syntax(f"the SPI {int.from_bytes(spi, 'big')} is reserved")
+
+
+@lru_cache(1024)
+def _known_transform(body: bytes) -> Transform:
+    return _parse_transform(body)
 
 
 def _parse_transform(body: bytes) -> Transform:

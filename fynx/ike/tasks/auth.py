@@ -110,6 +110,8 @@ class AuthTask:
         """IKE_SA_INIT was answered for all that fit; this peer alone may be stricter."""
         proposal = self.sa.init.proposal
         assert proposal is not None
+        if policy.ike == self.sa.init.accepted:
+            return True
         alone = replace(proposal, number=1)  # it keeps the number that it had in the offer
         return not isinstance(choose_ike((alone,), policy.ike, self.sa.services.algorithms), Refusal)
 

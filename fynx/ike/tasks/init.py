@@ -159,6 +159,7 @@ class InitTask:
         for policy in self.sa.policies:
             found = choose_ike(offered.proposals, policy.ike, self.sa.services.algorithms)
             if not isinstance(found, Refusal):
+                self.sa.init.accepted = policy.ike
                 return found
             refusal = refusal or found
         assert refusal is not None
