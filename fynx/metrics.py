@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from fynx.events import (
     ChildDown,
@@ -204,36 +205,29 @@ class Metrics:
 
     def happened(self, event: Event) -> None:
         """Moves the counters as an event of the protocol core says."""
-        match event:
-            case HandshakeStarted():
-                self.record_handshake_started()
-            case IkeUp():
-                self.record_handshake_completed()
-                self.observe("handshake_duration_ms", event.duration_s * 1000)
-                self.record_ike_sa_created()
-            case HandshakeFailed():
-                self.record_handshake_failed()
-                self._refused(event.notify)
-            case ChildRefused():
-                self._refused(event.notify)
-            case IkeDown():
-                self.record_ike_sa_deleted()
-            case ChildUp():
-                self.record_child_sa_created()
-            case ChildDown():
-                self.record_child_sa_deleted()
-            case RekeyStarted():
-                self._rekeys[event.peer, event.child] = self._clock()
-            case ChildRekeyed():
-                self.record_child_sa_rekeyed()
-                self._rekeyed(event.peer, event.child, by_us=event.by_us)
-            case IkeRekeyed():
-                self.record_ike_sa_rekeyed()
-                self._rekeyed(event.peer, "", by_us=event.by_us)
-            case PeerAlive():
-                self.record_dpd_check(True)
-            case PeerDead():
-                self.record_dpd_check(False)
+        move = _MOVES.get(type(event))
+        if move is not None:
+            move(self, event)
+
+    def _completed(self, event: IkeUp) -> None:
+        self.record_handshake_completed()
+        self.observe("handshake_duration_ms", event.duration_s * 1000)
+        self.record_ike_sa_created()
+
+    def _failed(self, event: HandshakeFailed) -> None:
+        self.record_handshake_failed()
+        self._refused(event.notify)
+
+    def _renewing(self, event: RekeyStarted) -> None:
+        self._rekeys[event.peer, event.child] = self._clock()
+
+    def _child_renewed(self, event: ChildRekeyed) -> None:
+        self.record_child_sa_rekeyed()
+        self._rekeyed(event.peer, event.child, by_us=event.by_us)
+
+    def _ike_renewed(self, event: IkeRekeyed) -> None:
+        self.record_ike_sa_rekeyed()
+        self._rekeyed(event.peer, "", by_us=event.by_us)
 
     def _rekeyed(self, peer: str, child: str, *, by_us: bool) -> None:
         began = self._rekeys.pop((peer, child), None)
@@ -249,3 +243,19 @@ class Metrics:
 
 def _ratio(part: int, whole: int, empty: float) -> float:
     return part / whole if whole else empty
+
+
+_MOVES: Mapping[type[Event], Callable[[Metrics, Any], None]] = {
+    HandshakeStarted: lambda metrics, _: metrics.record_handshake_started(),
+    IkeUp: Metrics._completed,
+    HandshakeFailed: Metrics._failed,
+    ChildRefused: lambda metrics, event: metrics._refused(event.notify),
+    IkeDown: lambda metrics, _: metrics.record_ike_sa_deleted(),
+    ChildUp: lambda metrics, _: metrics.record_child_sa_created(),
+    ChildDown: lambda metrics, _: metrics.record_child_sa_deleted(),
+    RekeyStarted: Metrics._renewing,
+    ChildRekeyed: Metrics._child_renewed,
+    IkeRekeyed: Metrics._ike_renewed,
+    PeerAlive: lambda metrics, _: metrics.record_dpd_check(True),
+    PeerDead: lambda metrics, _: metrics.record_dpd_check(False),
+}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from fynx.errors import Drop, Dropped
@@ -34,6 +35,7 @@ class Peers:
         self._remotes: dict[str, tuple[Network, ...]] = {policy.name: policy.remote for policy in policies}
         self._hosts: dict[str, list[PeerPolicy]] = {}
         self._wide: list[PeerPolicy] = []
+        self._found: dict[str, tuple[PeerPolicy, ...]] = {}
         self._sort()
 
     def resolved(self, name: str, remote: tuple[Network, ...]) -> None:
@@ -50,6 +52,14 @@ class Peers:
         self._sort()
 
     def at(self, address: str) -> tuple[PeerPolicy, ...]:
+        found = self._found.get(address)
+        if found is None:
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            found = self._found[address] = self._at(address)
+        return found
+
+    def _at(self, address: str) -> tuple[PeerPolicy, ...]:
         plain = address.partition("%")[0]
         exact = self._hosts.get(plain, [])
         if not self._wide:
@@ -60,7 +70,7 @@ class Peers:
         return (*exact, *(policy for _, policy in wide if policy not in exact))
 
     def _sort(self) -> None:
-        self._hosts, self._wide = {}, []
+        self._hosts, self._wide, self._found = {}, [], {}
         for name, policy in self.by_name.items():
             remote = self._remotes[name]
             for network in remote:
@@ -86,6 +96,7 @@ def first_header(header: Header) -> None:
         raise Dropped(Drop.UNKNOWN_SPI, "a first message with a responder SPI")
 
 
+@lru_cache(REMEMBERED)
 def _counted_as(remote: str) -> tuple[tuple[str, int], ...]:
     """Under which names an address is counted, and how many times the limit each may have (RFC 8019 section 4.2)."""
     octets = packed(remote)

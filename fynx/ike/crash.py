@@ -6,7 +6,6 @@ to an empty INFORMATIONAL is hardly longer than that. While the SA lives nobody 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ PROTECTED = (PayloadType.SK, PayloadType.SKF)
 
 
 def token(secret: bytes, spi_i: bytes, spi_r: bytes) -> bytes:
-    return hmac.new(secret, b"fynx crash token" + spi_i + spi_r, hashlib.sha256).digest()[:OURS]
+    return hmac.digest(secret, b"fynx crash token" + spi_i + spi_r, "sha256")[:OURS]
 
 
 def as_notify(secret: bytes, spi_i: bytes, spi_r: bytes) -> NotifyPayload:

@@ -155,10 +155,11 @@ class Endpoint:
         self.admission.tried(self.now, sa.path.remote, identity, proved=proved)
 
     def siblings(self, sa: IkeSa) -> tuple[IkeSa, ...]:
+        known = self.by_peer.get(sa.peer)
+        if not known or (len(known) == 1 and known[0] is sa):
+            return ()
         return tuple(
-            other
-            for other in self.by_peer.get(sa.peer, ())
-            if other is not sa and (sa.remote_id is None or other.remote_id == sa.remote_id)
+            other for other in known if other is not sa and (sa.remote_id is None or other.remote_id == sa.remote_id)
         )
 
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:

@@ -97,7 +97,7 @@ P = TypeVar("P")
 
 
 def every(message: Incoming, kind: type[P]) -> tuple[P, ...]:
-    return tuple(payload for payload in message.payloads if isinstance(payload, kind))
+    return tuple([payload for payload in message.payloads if isinstance(payload, kind)])
 
 
 def one(message: Incoming, kind: type[P], *, initiator: bool | None = None) -> P:
@@ -109,18 +109,19 @@ def one(message: Incoming, kind: type[P], *, initiator: bool | None = None) -> P
 
 
 def maybe(message: Incoming, kind: type[P], *, initiator: bool | None = None) -> P | None:
-    found = [
-        payload
-        for payload in every(message, kind)
-        if initiator is None or getattr(payload, "initiator", None) is initiator
-    ]
+    found = [payload for payload in message.payloads if isinstance(payload, kind)]
+    if initiator is not None:
+        found = [payload for payload in found if getattr(payload, "initiator", None) is initiator]
     if len(found) > 1:
         raise PeerFault(NotifyType.INVALID_SYNTAX, f"{kind.__name__} occurs {len(found)} times")
     return found[0] if found else None
 
 
 def notify(message: Incoming, kind: int) -> NotifyPayload | None:
-    return next((payload for payload in every(message, NotifyPayload) if payload.type == kind), None)
+    for payload in message.payloads:
+        if isinstance(payload, NotifyPayload) and payload.type == kind:
+            return payload
+    return None
 
 
 def first_error(message: Incoming) -> NotifyPayload | None:

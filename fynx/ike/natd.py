@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from fynx.plugin.transport import Path
@@ -60,6 +61,7 @@ def detect(spi_i: bytes, spi_r: bytes, path: Path, notifies: tuple[NotifyPayload
     return NatStatus(local=own not in destinations, remote=seen not in sources)
 
 
+@lru_cache(1024)
 def packed(address: str) -> bytes:
     """4 or 16 octets of an address in text; a zone ("%eth0") is left out."""
     return ip_address(address.partition("%")[0]).packed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, summarize_address_range
+from functools import lru_cache
+from ipaddress import ip_address, summarize_address_range
+from itertools import islice
 
 from fynx.plugin.dataplane import Selector
 from fynx.wire.iana import TsType
@@ -48,6 +50,9 @@ def narrow(offered: tuple[Selector, ...], policy: tuple[Selector, ...]) -> tuple
     When the policy takes part of the first offered selector (the packet that asked, RFC 7296 section 2.9), the
     selector that contains that part comes first. At most 255; empty means TS_UNACCEPTABLE.
     """
+    if len(offered) == 1 == len(policy):
+        only = intersection(policy[0], offered[0])
+        return () if only is None else (only,)
     pairs = [intersection(ours, theirs) for theirs in offered for ours in policy]
     found = list(dict.fromkeys(common for common in pairs if common is not None))[:MAX_SELECTORS]
     kept = [one for one in found if not any(covers(other, one) for other in found if other != one)]
@@ -76,6 +81,8 @@ def intersection(a: Selector, b: Selector) -> Selector | None:
     start_port, end_port = max(a.start_port, b.start_port), min(a.end_port, b.end_port)
     if start > end or start_port > end_port:
         return None
+    if a == b:
+        return b
     return Selector(start, end, a.protocol or b.protocol, start_port, end_port)
 
 
@@ -98,7 +105,7 @@ def subset(inner: tuple[Selector, ...], outer: tuple[Selector, ...]) -> bool:
 
 def show(selector: Selector) -> str:
     """``10.0.0.0/8``, ``10.0.0.1-10.0.0.9``, with ``[tcp/80]`` or ``[17/1000-2000]`` where narrower than all."""
-    text = _range(ip_address(selector.start), ip_address(selector.end))
+    text = _range(selector.start, selector.end)
     ports = (selector.start_port, selector.end_port)
     if not selector.protocol and ports == ANY_PORT:
         return text
@@ -109,12 +116,16 @@ def show(selector: Selector) -> str:
     return f"{text}[{protocol}/{span}]"
 
 
-def _range(first: IPv4Address | IPv6Address, last: IPv4Address | IPv6Address) -> str:
-    networks = list(summarize_address_range(first, last))
+@lru_cache(1024)
+def _range(start: bytes, end: bytes) -> str:
+    first, last = ip_address(start), ip_address(end)
+    networks = list(islice(summarize_address_range(first, last), 2))
     return str(networks[0]) if len(networks) == 1 else f"{first}-{last}"
 
 
 def _inside(one: Selector, outer: tuple[Selector, ...]) -> bool:
+    if one in outer:
+        return True
     rest = [_box(one)]
     for other in outer:
         if len(other.start) != len(one.start):

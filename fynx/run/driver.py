@@ -92,6 +92,7 @@ class Driver:
         self._plane: Plane | None = None
         self._worker: Worker | None = None
         self._timer: TimerHandle | None = None
+        self._due = 0.0
         self._busy = False
         self._heard: dict[int, tuple[int, int]] = {}
         self._journals: dict[int, Usage] = {}
@@ -181,7 +182,10 @@ class Driver:
         self._busy = True
         try:
             for effect in self.endpoint.effects():
-                self._guarded(partial(self._carry_out, effect), pump=False)
+                try:
+                    self._carry_out(effect)
+                except Exception as error:
+                    self._failed(error)
         finally:
             self._busy = False
         self._arm()
@@ -191,6 +195,8 @@ class Driver:
         if port is None or plane is None or worker is None:
             return
         match effect:
+            case Emit():
+                self._listener.happened(effect.event)
             case Transmit():
                 journal.message(logs.log_message_send, effect.path, effect.data)
                 data = MARKER + effect.data if effect.path.encapsulated else effect.data
@@ -207,8 +213,6 @@ class Driver:
                 self._remove(plane, effect)
             case ReleaseSpi():
                 plane.release_spi(effect.spi)
-            case Emit():
-                self._listener.happened(effect.event)
             case LogKeys():
                 self._listener.keys(effect.record)
             case GiveBack():
@@ -221,7 +225,11 @@ class Driver:
             self._listener.installed(ask.work.child)
         if self._worker is None:
             return
-        self._guarded(partial(self.endpoint.answer, self.now, ask.ticket, outcome))
+        try:
+            self.endpoint.answer(self.now, ask.ticket, outcome)
+        except Exception as error:
+            self._failed(error)
+        self._pump()
 
     def _remove(self, plane: Plane, effect: Remove) -> None:
         self._heard.pop(effect.handle, None)
@@ -234,12 +242,14 @@ class Driver:
     # Time.
 
     def _arm(self) -> None:
+        """A timer that comes too early is left alone: it finds nothing to do and is set again."""
+        deadline = self.endpoint.deadline()
+        if deadline is None or self._worker is None or (self._timer is not None and self._due <= deadline):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        deadline = self.endpoint.deadline()
-        if deadline is not None and self._worker is not None:
-            self._timer = self._loop.call_later(max(0.0, deadline - self.now), self._tick)
+        self._due = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - self.now), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
@@ -269,11 +279,15 @@ class Driver:
     def _guarded(self, step: Callable[[], object], *, pump: bool = True) -> None:
         try:
             step()
-        except FynxError as error:
-            self.counters["refused"] += 1
-            log.warning("%s", error)
         except Exception as error:
-            self.counters["failed"] += 1
-            journal.failed("an effect or an input failed", error)
+            self._failed(error)
         if pump:
             self._pump()
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, FynxError):
+            self.counters["refused"] += 1
+            log.warning("%s", error)
+            return
+        self.counters["failed"] += 1
+        journal.failed("an effect or an input failed", error)

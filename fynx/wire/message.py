@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from struct import Struct
 
 from fynx.errors import Drop, Dropped, FynxError, PeerFault
 from fynx.wire.fault import syntax
@@ -14,7 +15,10 @@ MAX_PAYLOADS = 64
 """In one chain (row H14). A long certificate chain with many requests stays under half of it."""
 
 _ENCRYPTED = (PayloadType.SK, PayloadType.SKF)
+_WRAPPERS = (EncryptedPayload, FragmentPayload)
 _CRITICAL = 0x80
+_GENERIC = Struct("!BBH")
+"""Next payload, critical bit, length (section 3.2)."""
 _ONCE = frozenset(
     {
         PayloadType.SA,
@@ -124,15 +128,17 @@ def encode_payloads(payloads: Sequence[Payload]) -> tuple[int, bytes]:
         length = len(body) + 4
         if length > 0xFFFF:
             raise ValueError(f"a payload of {length} octets")
-        if isinstance(payload, EncryptedPayload | FragmentPayload):
+        critical = 0
+        if isinstance(payload, _WRAPPERS):
             if parts:
                 raise ValueError("an encrypted payload is not the last")
             following = payload.first
-        critical = _CRITICAL if isinstance(payload, UnknownPayload) and payload.critical else 0
-        parts.append(bytes((following, critical)) + length.to_bytes(2, "big") + body)
-        following = int(payload.kind)
+        elif isinstance(payload, UnknownPayload) and payload.critical:
+            critical = _CRITICAL
+        parts += (body, _GENERIC.pack(following, critical, length))
+        following = payload.kind
     parts.reverse()
-    return following, b"".join(parts)
+    return int(following), b"".join(parts)
 
 
 def encode_message(header: Header, payloads: Sequence[Payload]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import ClassVar
 
 from fynx.wire.fault import syntax
@@ -10,6 +11,7 @@ from fynx.wire.iana import FIRST_STATUS, PayloadType, Protocol
 
 _CHILD_PROTOCOLS = (Protocol.AH, Protocol.ESP)
 _CHILD_SPI = 4
+_HEAD = Struct("!BBH")
 _MAX_FOREIGN_SPI = 16
 
 
@@ -30,7 +32,7 @@ class NotifyPayload:
 
     @property
     def body(self) -> bytes:
-        return bytes((self.protocol, len(self.spi))) + self.type.to_bytes(2, "big") + self.spi + self.data
+        return _HEAD.pack(self.protocol, len(self.spi), self.type) + self.spi + self.data
 
 
 def parse_notify(body: bytes) -> NotifyPayload:

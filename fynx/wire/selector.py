@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 
 from fynx.wire.fault import syntax
 from fynx.wire.iana import PayloadType, TsType
 
+_HEAD, _PORTS = Struct("!BBH"), Struct("!HH")
 _ADDRESS_LEN: dict[int, int] = {TsType.TS_IPV4_ADDR_RANGE: 4, TsType.TS_IPV6_ADDR_RANGE: 16}
 
 
@@ -30,9 +32,10 @@ class TrafficSelector:
         return self.ts_type in _ADDRESS_LEN
 
     def encode(self) -> bytes:
-        ports = self.start_port.to_bytes(2, "big") + self.end_port.to_bytes(2, "big")
-        content = ports + self.start + self.end if self.known else self.raw
-        return bytes((self.ts_type, self.protocol)) + (4 + len(content)).to_bytes(2, "big") + content
+        if not self.known:
+            return _HEAD.pack(self.ts_type, self.protocol, 4 + len(self.raw)) + self.raw
+        content = _PORTS.pack(self.start_port, self.end_port) + self.start + self.end
+        return _HEAD.pack(self.ts_type, self.protocol, 4 + len(content)) + content
 
 
 @dataclass(frozen=True, slots=True)

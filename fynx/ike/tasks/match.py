@@ -49,8 +49,9 @@ def match(sa: IkeSa, old: ChildSa | None, asked: Asked) -> Granted:
     seen, fitting = _fitting(sa, policies, asked)
     if old is not None:
         _check_rekey(old, seen, fitting[0])
-    fitting.sort(key=lambda child: not _takes(child, _head(seen)))  # the packet that asked
-    fitting.sort(key=lambda child: not _takes(child, seen))
+    if len(fitting) > 1:
+        fitting.sort(key=lambda child: not _takes(child, _head(seen)))  # the packet that asked
+        fitting.sort(key=lambda child: not _takes(child, seen))
     policy, choice = _chosen(sa, fitting, asked)
     local, remote = narrow(seen.local, policy.local), narrow(seen.remote, policy.remote)
     if policy.single_pair and old is not None:
@@ -68,8 +69,10 @@ def _fitting(sa: IkeSa, policies: list[ChildPolicy], asked: Asked) -> tuple[Aske
     """Children that take a part, and the request as it is compared with them: transport mode first, where the peer asks
     for it, with the addresses that we see; else tunnels, with those that it wrote."""
     hosts = [transport.placed(sa, child) for child in policies if child.mode == "transport"]
-    local, remote = transport.as_seen(sa, asked.local, asked.remote)
-    seen = replace(asked, local=local, remote=remote)
+    seen = asked
+    if hosts:
+        local, remote = transport.as_seen(sa, asked.local, asked.remote)
+        seen = replace(asked, local=local, remote=remote)
     found = [child for child in hosts if _touches(child, seen)]
     if asked.terms.transport and found:
         return seen, found
@@ -116,7 +119,7 @@ def _one_pair(policy: ChildPolicy, seen: Asked, local: Selectors, remote: Select
 def _more(policy: ChildPolicy, policies: list[ChildPolicy], seen: Asked, granted: tuple[Selectors, Selectors]) -> bool:
     """Whether something that was asked for and not granted would be in an SA of its own."""
     others = [child for child in policies if child.mode == policy.mode and (child is not policy or policy.single_pair)]
-    if policy.mode == "transport" or _within((seen.local, seen.remote), granted):
+    if not others or policy.mode == "transport" or _within((seen.local, seen.remote), granted):
         return False
     parts = [(narrow(seen.local, one.local), narrow(seen.remote, one.remote)) for one in others]
     return any(part[0] and part[1] and not _within(part, granted) for part in parts)

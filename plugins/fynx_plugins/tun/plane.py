@@ -12,6 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from fynx.plugin import ChildSpec, Engine, FynxError, Path, Plane, PlaneContext, Policy, Selector
@@ -49,6 +50,8 @@ class TunPlane(EnginePlane):
         self._expected: frozenset[str] = frozenset()
         self._pairs: Counter[Pair] = Counter()
         self._outer: dict[int, str] = {}
+        self._outside: set[str] = set()
+        """Of peers, as the routes know them: they stay outside until routes change for another reason."""
         self._virtual = VirtualAddresses(netlink, self._place.device)
         self._fences = 0
         self._fence_thread = ThreadPoolExecutor(1, thread_name_prefix="fynx-nft")
@@ -89,7 +92,7 @@ class TunPlane(EnginePlane):
             self._unprotect(key)
         for index, policy in enumerate(ordered):
             if policy.action == "protect":
-                self._protect(f"policy {index}", _pair(policy.local, policy.remote))
+                self._protect(f"policy {index}", _pair(tuple(policy.local), tuple(policy.remote)))
         self._wanted.guards.pop(LEFT, None)
         self._tell_addresses()
         self._refresh()
@@ -97,8 +100,8 @@ class TunPlane(EnginePlane):
 
     def install(self, child: ChildSpec) -> None:
         self.engine.install(child)
-        fresh = self._protect(child.handle, _pair(child.local_ts, child.remote_ts))
-        known = child.path.remote in self._outer.values()
+        fresh = self._protect(child.handle, _pair(tuple(child.local_ts), tuple(child.remote_ts)))
+        known = child.path.remote in self._outside
         self._outer[child.handle] = child.path.remote
         try:
             self._virtual.add(child.handle, child.virtual)
@@ -198,7 +201,7 @@ class TunPlane(EnginePlane):
         """Brings the kernel from what it holds to what is wanted. Raises OSError when it refuses."""
         if not self._config.routes:
             return
-        addresses = {*self._expected, *self._outer.values()}
+        self._outside = addresses = {*self._expected, *self._outer.values()}
         self._wanted.peers = frozenset(ip_address(text) for text in addresses if text)
         new_routes, new_rules = routes(self._wanted), rules(self._wanted)
         stale = {(route.kind, route.network) for route in new_routes - self._routes}
@@ -292,7 +295,8 @@ class TunDataplane:
         return plane
 
 
-def _pair(local: Sequence[Selector], remote: Sequence[Selector]) -> Pair:
+@lru_cache(1024)
+def _pair(local: tuple[Selector, ...], remote: tuple[Selector, ...]) -> Pair:
     return Pair(networks(local), networks(remote))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 
 IP_PKTINFO = 8
 CONTROL_ROOM = 128
@@ -24,6 +25,7 @@ def local_address(control: Control) -> str:
     return ""
 
 
+@lru_cache(64)
 def source_control(family: int, local: str) -> list[tuple[int, int, bytes]]:
     """Control message that makes ``local`` the source; empty: the system chooses. Raises OSError for no address."""
     if local in ("", "0.0.0.0", "::"):  # noqa: S104  compared, not bound

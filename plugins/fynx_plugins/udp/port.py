@@ -8,7 +8,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fynx.plugin import Datagram, Deliver, Path, Port, PortSocket
@@ -30,14 +30,14 @@ class Listener:
     sock: socket.socket
     address: str
     shared: PortSocket
+    wildcard: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.wildcard = ipaddress.ip_address(self.address).is_unspecified
 
     @property
     def family(self) -> int:
         return self.shared.family
-
-    @property
-    def wildcard(self) -> bool:
-        return ipaddress.ip_address(self.address).is_unspecified
 
 
 class UdpPort:
