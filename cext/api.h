@@ -69,7 +69,7 @@ struct fynx_policy_spec {
 
 struct fynx_upcall {
   uint32_t size; /* of this record with its data, a multiple of 8 */
-  uint32_t kind; /* 1 acquire, 2 expire, 3 path, 4 ike, 5 unknown spi, 6 sealed */
+  uint32_t kind; /* 1 acquire, 2 expire, 3 path, 4 ike, 5 unknown spi, 6 sealed, 7 a worker ended (tag; hard: its receiver) */
   uint64_t handle;
   uint32_t spi;
   uint32_t tag;
@@ -110,6 +110,18 @@ struct fynx_plane_info {
   uint64_t keys_unlocked;  /* and what the system did not let us lock */
 };
 
+struct fynx_worker_info { /* one sender or receiver, read while it runs */
+  uint32_t number;          /* 0: what callers send and receive themselves */
+  uint32_t receiver;
+  uint32_t state;           /* 0 no thread, 1 runs, 2 ended unasked */
+  uint32_t restarts;
+  int32_t cpu;              /* to which it is bound; -1: to none */
+  int32_t queue;            /* of the TUN device, from 0; -1: none */
+  uint64_t upcalls_waiting; /* octets for the control side, */
+  uint64_t inner_waiting;   /* for a program, */
+  uint64_t sockets_waiting; /* and in its sockets */
+};
+
 struct fynx_options { /* before any socket or device is added */
   uint32_t vnet; /* headers of a TUN device: FYNX_AUTO, FYNX_OFF; FYNX_FORCE: this descriptor has them, whatever it is */
   uint32_t uso;  /* UDP in them */
@@ -140,6 +152,7 @@ struct fynx_child;
 #define FYNX_E_THREAD -7
 #define FYNX_E_FORK -8
 #define FYNX_E_SYSTEM -9
+#define FYNX_E_WORKER -10
 
 struct fynx_plane *fynx_plane_new(uint32_t capacity, int inproc);
 void fynx_plane_free(struct fynx_plane *plane);
@@ -153,6 +166,12 @@ int fynx_plane_start(struct fynx_plane *plane);
 void fynx_plane_stop(struct fynx_plane *plane);
 void fynx_plane_info(struct fynx_plane *plane, struct fynx_plane_info *info);
 void fynx_plane_counters(struct fynx_plane *plane, uint64_t *counters, uint64_t *drops);
+uint32_t fynx_worker_count(const struct fynx_plane *plane);
+/* `index` from 0; arrays of `fynx_counter_count` and `fynx_drop_count`. */
+int fynx_worker_info(struct fynx_plane *plane, uint32_t index, struct fynx_worker_info *info, uint64_t *counters,
+                     uint64_t *drops);
+/* Both threads of a number end behind the batch in hand and begin anew; the others go on. */
+int fynx_worker_restart(struct fynx_plane *plane, uint32_t number);
 uint32_t fynx_counter_count(void);
 uint32_t fynx_drop_count(void);
 uint32_t fynx_sa_drop_count(void);

@@ -33,7 +33,8 @@
 #define FYNX_LINE _Alignas(64)
 
 enum fynx_action { FYNX_DISCARD = 0, FYNX_BYPASS = 1, FYNX_PROTECT = 2, FYNX_NONE = 3 };
-enum fynx_upcall_kind { FYNX_UP_ACQUIRE = 1, FYNX_UP_EXPIRE, FYNX_UP_PATH, FYNX_UP_IKE, FYNX_UP_SPI, FYNX_UP_SEALED };
+enum fynx_upcall_kind { FYNX_UP_ACQUIRE = 1, FYNX_UP_EXPIRE, FYNX_UP_PATH, FYNX_UP_IKE, FYNX_UP_SPI, FYNX_UP_SEALED, FYNX_UP_WORKER };
+enum fynx_worker_state { FYNX_WORKER_NONE = 0, FYNX_WORKER_RUNS, FYNX_WORKER_LOST }; /* LOST: ended unasked */
 
 struct fynx_endpoint { /* where an SA sends; replaced as a whole by `move` */
   struct fynx_path path;
@@ -185,6 +186,15 @@ struct fynx_worker { /* everything one thread touches; one sender and one receiv
   struct fynx_io *io;
   pthread_t thread;
   bool started;
+  bool receiver;
+  int stop_fd;
+  _Atomic int32_t cpu; /* to which it is bound; -1: to none */
+  uint32_t turn;
+  uint32_t pause_ms; /* before it begins */
+  uint64_t began_ms;
+  _Atomic int asked; /* to end */
+  _Atomic int state; /* enum fynx_worker_state */
+  _Atomic uint32_t restarts;
   struct fynx_slot slot[FYNX_BATCH];
   struct fynx_packet packet[FYNX_BATCH];
   uint8_t aad[FYNX_BATCH][16]; /* and an implicit IV, in it or behind it */
@@ -212,7 +222,6 @@ struct fynx_plane {
   uint32_t mask;
   int event_fd;
   int inner_fd;
-  int stop_fd;
   bool inproc;
   _Atomic(struct fynx_spd *) spd;
   FYNX_LINE _Atomic uint64_t epoch;
@@ -221,6 +230,7 @@ struct fynx_plane {
   pthread_mutex_t sending;           /* one caller at a time in fynx_plane_send */
   pthread_mutex_t receiving;
   pthread_mutex_t draining;
+  pthread_mutex_t threads; /* that begin and end */
   struct fynx_worker *tx[FYNX_TX_MAX]; /* [0] is the caller's own */
   struct fynx_worker *rx[FYNX_RX_MAX];
   uint32_t n_tx;
@@ -301,6 +311,7 @@ size_t fynx_child_memory(const struct fynx_child *child);
 void fynx_endpoint_build(struct fynx_plane *plane, struct fynx_endpoint *endpoint, const struct fynx_path *path);
 
 #include "batch.h"
+#include "threads.h"
 
 /* netio.c, send.c, tun.c */
 int fynx_io_new(struct fynx_worker *w);
@@ -319,16 +330,6 @@ uint32_t fynx_mtu_cut(struct fynx_worker *w, uint32_t n, uint32_t limit);
 /* plane.c */
 struct fynx_worker *fynx_worker_new(struct fynx_plane *plane, bool receiver);
 void fynx_worker_free(struct fynx_worker *w);
-
-/* upcall.c */
-uint64_t fynx_now_ms(void);
-void fynx_upcall_push(struct fynx_worker *w, struct fynx_upcall *record, const uint8_t *data, uint32_t data_len);
-void fynx_upcall_acquire(struct fynx_worker *w, const struct fynx_rule *rule, const struct fynx_flow *flow);
-void fynx_upcall_expire(struct fynx_worker *w, uint64_t handle, bool hard);
-void fynx_upcall_path(struct fynx_worker *w, uint64_t handle, const struct fynx_path *path);
-void fynx_upcall_ike(struct fynx_worker *w, const struct fynx_path *path, const uint8_t *data, uint32_t len);
-void fynx_upcall_spi(struct fynx_worker *w, const struct fynx_path *path, uint32_t spi);
-void fynx_upcall_sealed(struct fynx_worker *w, const struct fynx_slot *slot);
 
 /* How many packets a batch may begin with: some room is left where the last may have to be cut. */
 static inline uint32_t fynx_batch(const struct fynx_plane *plane, uint32_t *narrowest) {

@@ -67,6 +67,7 @@
   X(SPLIT_SENDS, "split_sends")   \
   X(TOO_BIG_TOLD, "too_big_told") \
   X(FRAGMENTED, "fragmented")     \
+  X(WAKEUPS, "wakeups")           /* from a sleep, or from spinning */ \
   X(TUN_READS, "tun_reads")       \
   X(TUN_WRITES, "tun_writes")     \
   X(KEEPALIVES, "keepalives")     \

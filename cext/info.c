@@ -37,8 +37,8 @@ void fynx_plane_info(struct fynx_plane *plane, struct fynx_plane_info *info) {
   memset(info, 0, sizeof *info);
   pthread_mutex_lock(&plane->control);
   fynx_reclaim(plane, false);
-  for (uint32_t i = 0; i < plane->n_tx; i++) info->threads += plane->tx[i]->started;
-  for (uint32_t i = 0; i < plane->n_rx; i++) info->threads += plane->rx[i]->started;
+  for (uint32_t i = 0; i < plane->n_tx; i++) info->threads += atomic_load(&plane->tx[i]->state) == FYNX_WORKER_RUNS;
+  for (uint32_t i = 0; i < plane->n_rx; i++) info->threads += atomic_load(&plane->rx[i]->state) == FYNX_WORKER_RUNS;
   info->sas = plane->n_children;
   info->rules = atomic_load(&plane->spd)->n;
   info->retired = plane->n_retired;

@@ -14,6 +14,9 @@ int fynx_io_new(struct fynx_worker *w) {
   return 0;
 }
 
+/* To end: behind the batch in hand. */
+static bool asked(const struct fynx_worker *w) { return atomic_load_explicit(&w->asked, memory_order_relaxed) != 0; }
+
 static uint64_t microseconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -28,17 +31,18 @@ static bool spin(struct pollfd *fds, uint32_t n, uint32_t for_us) {
 }
 
 /* Blocks until one of `n` descriptors is ready; the last one is the stop signal. Holds no pointer meanwhile. */
-static bool await(const struct fynx_worker *w, struct pollfd *fds, uint32_t n, int timeout_ms) {
+static bool await(struct fynx_worker *w, struct pollfd *fds, uint32_t n, int timeout_ms) {
   bool found = w->plane->options.spin_us && timeout_ms < 0 && spin(fds, n, w->plane->options.spin_us);
   while (!found && poll(fds, n, timeout_ms) < 0)
     if (errno != EINTR) return false;
+  fynx_count(w, FYNX_COUNT_WAKEUPS, 1);
   return !(fds[n - 1].revents & POLLIN);
 }
 
 void *fynx_tx_main(void *argument) {
   struct fynx_worker *w = argument;
-  struct pollfd fds[2] = {{.fd = w->tun, .events = POLLIN}, {.fd = w->plane->stop_fd, .events = POLLIN}};
-  while (!atomic_load_explicit(&w->plane->stopping, memory_order_relaxed)) {
+  struct pollfd fds[2] = {{.fd = w->tun, .events = POLLIN}, {.fd = w->stop_fd, .events = POLLIN}};
+  while (!asked(w)) {
     uint32_t n = w->io->dry ? 0 : fynx_tun_read(w);
     if (n) {
       fynx_online(w);
@@ -205,7 +209,7 @@ static bool receive_batch(struct fynx_worker *w, const struct fynx_socket *socke
 static void receive_ready(struct fynx_worker *w, const struct pollfd *fds) {
   for (uint32_t i = 0; i < w->n_sockets; i++) {
     if (!fds[i].revents) continue;
-    for (int turns = 0; turns < 16 && receive_batch(w, &w->plane->sockets[w->sockets[i]]);) turns++;
+    for (int turns = 0; turns < 16 && !asked(w) && receive_batch(w, &w->plane->sockets[w->sockets[i]]);) turns++;
   }
 }
 
@@ -214,8 +218,8 @@ void *fynx_rx_main(void *argument) {
   struct pollfd fds[FYNX_SOCKETS_MAX + 1];
   for (uint32_t i = 0; i < w->n_sockets; i++)
     fds[i] = (struct pollfd){.fd = w->plane->sockets[w->sockets[i]].fd, .events = POLLIN};
-  fds[w->n_sockets] = (struct pollfd){.fd = w->plane->stop_fd, .events = POLLIN};
-  while (!atomic_load_explicit(&w->plane->stopping, memory_order_relaxed)) {
+  fds[w->n_sockets] = (struct pollfd){.fd = w->stop_fd, .events = POLLIN};
+  while (!asked(w)) {
     bool failing = w->io->failures != 0;
     w->io->failures = 0;
     if (failing && !await(w, fds + w->n_sockets, 1, 1)) break;

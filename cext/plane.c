@@ -1,7 +1,6 @@
 /* plane.c: makes and unmakes a plane and its threads; a plane is a handle, several may live in one process. */
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -14,6 +13,10 @@
 #define UPCALL_RING_TX (1u << 20) /* with no socket it carries sealed packets; memory that is not used costs none */
 #define INNER_RING (1u << 22)
 
+static void close_fd(int fd) {
+  if (fd >= 0) close(fd);
+}
+
 void fynx_worker_free(struct fynx_worker *w) {
   if (!w) return;
   fynx_ring_free(&w->upcalls);
@@ -25,6 +28,7 @@ void fynx_worker_free(struct fynx_worker *w) {
   free(w->agg);
   free(w->cache);
   free(w->io);
+  close_fd(w->stop_fd);
   free(w);
 }
 
@@ -56,8 +60,11 @@ struct fynx_worker *fynx_worker_new(struct fynx_plane *plane, bool receiver) {
   memset(w, 0, sizeof *w);
   w->plane = plane;
   w->tun = -1;
+  atomic_init(&w->cpu, -1);
+  w->receiver = receiver;
+  w->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   w->index = *n;
-  if (worker_fill(w, receiver)) {
+  if (w->stop_fd < 0 || worker_fill(w, receiver)) {
     fynx_worker_free(w);
     return NULL;
   }
@@ -76,10 +83,9 @@ static int plane_fill(struct fynx_plane *plane, uint32_t capacity, int inproc) {
   plane->spi_state = calloc(size, sizeof *plane->spi_state);
   plane->spi_value = calloc(size, sizeof *plane->spi_value);
   plane->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  plane->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   plane->inner_fd = inproc ? eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) : -1;
   if (!plane->table || !plane->spi_state || !plane->spi_value || fynx_early_new(plane)) return FYNX_E_MEMORY;
-  if (plane->event_fd < 0 || plane->stop_fd < 0 || (inproc && plane->inner_fd < 0)) return FYNX_E_SYSTEM;
+  if (plane->event_fd < 0 || (inproc && plane->inner_fd < 0)) return FYNX_E_SYSTEM;
   if (!fynx_worker_new(plane, true) || !fynx_worker_new(plane, false)) return FYNX_E_MEMORY;
   return fynx_rules_publish(plane);
 }
@@ -89,19 +95,16 @@ struct fynx_plane *fynx_plane_new(uint32_t capacity, int inproc) {
   struct fynx_plane *plane = aligned_alloc(64, fynx_align(sizeof *plane, 64));
   if (!plane) return NULL;
   memset(plane, 0, sizeof *plane);
-  plane->event_fd = plane->stop_fd = plane->inner_fd = -1;
+  plane->event_fd = plane->inner_fd = -1;
   plane->owner = (int)getpid();
   pthread_mutex_init(&plane->control, NULL);
   pthread_mutex_init(&plane->sending, NULL);
   pthread_mutex_init(&plane->receiving, NULL);
   pthread_mutex_init(&plane->draining, NULL);
+  pthread_mutex_init(&plane->threads, NULL);
   if (plane_fill(plane, capacity, inproc) == 0) return plane;
   fynx_plane_free(plane);
   return NULL;
-}
-
-static void close_fd(int fd) {
-  if (fd >= 0) close(fd);
 }
 
 void fynx_plane_free(struct fynx_plane *plane) {
@@ -116,7 +119,6 @@ void fynx_plane_free(struct fynx_plane *plane) {
   for (uint32_t i = 0; i < plane->n_rx; i++) fynx_worker_free(plane->rx[i]);
   fynx_vault_close(&plane->vault);
   close_fd(plane->event_fd);
-  close_fd(plane->stop_fd);
   close_fd(plane->inner_fd);
   free(plane->own);
   free((void *)plane->table);
@@ -129,29 +131,6 @@ void fynx_plane_free(struct fynx_plane *plane) {
 int fynx_plane_event_fd(struct fynx_plane *plane) { return plane->event_fd; }
 
 int fynx_plane_inner_fd(struct fynx_plane *plane) { return plane->inner_fd; }
-
-/* Bound to a processor of those given, in turn; one that does not exist leaves the thread free. */
-static void bind_to(struct fynx_worker *w, uint32_t turn) {
-  const struct fynx_options *options = &w->plane->options;
-  cpu_set_t set;
-  if (!options->n_cpus) return;
-  CPU_ZERO(&set);
-  CPU_SET(options->cpus[turn % options->n_cpus], &set);
-  if (pthread_setaffinity_np(w->thread, sizeof set, &set)) return;
-}
-
-static int spawn(struct fynx_worker *w, const char *name, void *(*entry)(void *), uint32_t turn) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the interpreter's threads */
-  w->started = pthread_create(&w->thread, NULL, entry, w) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (w->started) {
-    pthread_setname_np(w->thread, name); /* as top and perf show it */
-    bind_to(w, turn);
-  }
-  return w->started ? 0 : FYNX_E_THREAD;
-}
 
 /* One receiver for each TUN queue (one in all without), sockets dealt out in turn. */
 static int make_receivers(struct fynx_plane *plane) {
@@ -166,28 +145,24 @@ static int make_receivers(struct fynx_plane *plane) {
   return 0;
 }
 
+static int begin(struct fynx_worker *w, uint32_t turn) {
+  w->turn = turn;
+  return fynx_worker_begin(w);
+}
+
 int fynx_plane_start(struct fynx_plane *plane) {
   if (plane->started || plane->frozen) return FYNX_E_STATE;
   plane->started = true;
   int rc = make_receivers(plane);
   if (plane->n_tx > 1 && !plane->n_sockets) plane->rx[0]->tun = plane->tx[1]->tun; /* a caller brings what came in */
-  for (uint32_t i = 1; rc == 0 && i < plane->n_rx; i++) rc = spawn(plane->rx[i], "fynx-rx", fynx_rx_main, 2 * i - 1);
-  for (uint32_t i = 1; rc == 0 && i < plane->n_tx; i++) rc = spawn(plane->tx[i], "fynx-tx", fynx_tx_main, 2 * i - 2);
+  for (uint32_t i = 1; rc == 0 && i < plane->n_rx; i++) rc = begin(plane->rx[i], 2 * i - 1);
+  for (uint32_t i = 1; rc == 0 && i < plane->n_tx; i++) rc = begin(plane->tx[i], 2 * i - 2);
   if (rc) fynx_plane_stop(plane);
   return rc;
 }
 
-static void join(struct fynx_worker *w) {
-  if (!w->started) return;
-  pthread_join(w->thread, NULL);
-  w->started = false;
-}
-
 void fynx_plane_stop(struct fynx_plane *plane) {
-  static const uint64_t one = 1;
   if ((int)getpid() != plane->owner) return; /* threads do not survive a fork */
   atomic_store(&plane->stopping, 1);
-  if (plane->stop_fd >= 0 && write(plane->stop_fd, &one, sizeof one) < 0) return;
-  for (uint32_t i = 0; i < plane->n_rx; i++) join(plane->rx[i]);
-  for (uint32_t i = 0; i < plane->n_tx; i++) join(plane->tx[i]);
+  fynx_workers_stop(plane);
 }

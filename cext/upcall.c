@@ -119,5 +119,6 @@ size_t fynx_plane_drain(struct fynx_plane *plane, uint8_t *out, size_t room) {
   if (left && write(plane->event_fd, &one, sizeof one) < 0) left = false;
   pthread_mutex_unlock(&plane->draining);
   fynx_reclaim_pending(plane);
+  fynx_workers_revive(plane);
   return at;
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import importlib
 import os
 import resource
@@ -27,6 +29,9 @@ from fynx.run.failures import NOT_RUNNING, PERMISSION
 from fynx.run.files import default_directory
 
 TUN = Path("/dev/net/tun")
+TUNGETFEATURES, IFF_MULTI_QUEUE = 0x800454CF, 0x0100
+"""linux/if_tun.h."""
+MOST_WORKERS = 15
 NET_ADMIN, NET_BIND, IPC_LOCK = 12, 10, 14
 """Bits of the capability sets in /proc/self/status (capabilities(7))."""
 PORTS = (500, 4500)
@@ -72,6 +77,7 @@ def machine() -> Iterator[Finding]:
     yield _python()
     yield from _privileges()
     yield _tun()
+    yield _workers()
     for port in PORTS:
         yield _port(port)
     yield _ipv6()
@@ -123,6 +129,25 @@ def _tun() -> Finding:
         remedy = "sudo modprobe tun" if error.errno in (errno.ENOENT, errno.ENODEV) else f"sudo chmod 0666 {TUN}"
         return Finding(str(TUN), "fail", error.strerror or str(error), remedy)
     return Finding(str(TUN), "ok", "can be opened")
+
+
+def _workers() -> Finding:
+    """What ``workers: auto`` of the plane ``tun`` comes to."""
+    processors, queues = len(os.sched_getaffinity(0)), False
+    with contextlib.suppress(OSError):
+        fd = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            features = int.from_bytes(fcntl.ioctl(fd, TUNGETFEATURES, bytes(4)), sys.byteorder)
+        finally:
+            os.close(fd)
+        queues = bool(features & IFF_MULTI_QUEUE)
+    if not queues:
+        return Finding("workers", "warn", f"{processors} processors, but TUN devices of one queue: one worker")
+    return Finding(
+        "workers",
+        "ok",
+        f"{processors} processors, TUN devices of many queues: `workers: auto` makes {min(processors, MOST_WORKERS)}",
+    )
 
 
 def _port(port: int) -> Finding:

@@ -12,6 +12,7 @@ from fynx.errors import FynxError, StateError
 from fynx.esp._plane import ffi, lib
 from fynx.esp.choose import Chooser, Chosen
 from fynx.esp.native import Addresses, selectors, upcalls
+from fynx.esp.workers import counter_name, drop_name, rates, workers
 from fynx.plugin.crypto import IMPLICIT_IV, Algorithms, Provider
 from fynx.plugin.dataplane import ChildSpec, Policy, Upcall, Usage
 from fynx.plugin.engine import EngineOptions
@@ -25,13 +26,6 @@ AGGREGATE_ROOM = 1 << 16
 """For padded payloads at the end of a batch."""
 SWITCHES = {"auto": lib.FYNX_AUTO, "off": lib.FYNX_OFF, "force": lib.FYNX_FORCE}
 OFFLOADS = ("vnet", "tso", "uso", "gso", "gro")
-RATES = {
-    "packets_per_read": ("packets_out", "tun_reads"),
-    "packets_per_send": ("packets_out", "send_messages"),
-    "packets_per_receive": ("packets_in", "receive_buffers"),
-    "packets_per_write": ("packets_in", "tun_writes"),
-}
-"""What the offloads bring: 1.0 is one packet for each system call."""
 ACTIONS = {"discard": 0, "bypass": 1, "protect": 2}
 MATCHES = ("discard", "bypass", "protect", "none")
 REASONS = {
@@ -41,9 +35,10 @@ REASONS = {
     lib.FYNX_E_SPI: "the SPI is reserved, in use, or its place in the table is taken",
     lib.FYNX_E_KEY: "the cipher refuses the key",
     lib.FYNX_E_FULL: "no room for one more",
-    lib.FYNX_E_THREAD: "a thread could not be started",
+    lib.FYNX_E_THREAD: "a thread could not be started, or did not end in time",
     lib.FYNX_E_FORK: "a forked process may not use its parent's data plane: it would repeat IVs",
     lib.FYNX_E_SYSTEM: "the system refused",
+    lib.FYNX_E_WORKER: "no worker has this number",
 }
 
 
@@ -109,6 +104,10 @@ class Engine:
     def start(self) -> None:
         _checked(lib.fynx_plane_start(self._plane))
 
+    def restart_worker(self, number: int) -> None:
+        """Its threads end behind the batch in hand and begin anew: no packet is lost, no number comes twice."""
+        _checked(lib.fynx_worker_restart(self._plane, number))
+
     def stop(self) -> None:
         """Joins the threads and wipes all keys; idempotent. Counters stay readable."""
         if self._stopped:
@@ -154,7 +153,7 @@ class Engine:
         installed = self._find(handle)
         used = ffi.new("struct fynx_usage *")
         lib.fynx_child_usage(installed.child, used)
-        drops = {_drop_name(i): used.drops[i] for i in range(lib.fynx_sa_drop_count()) if used.drops[i]}
+        drops = {drop_name(i): used.drops[i] for i in range(lib.fynx_sa_drop_count()) if used.drops[i]}
         return Usage(
             packets_in=used.packets_in,
             packets_out=used.packets_out,
@@ -269,21 +268,18 @@ class Engine:
             "measured_ns": dict(self._chooser.measured),
             "offloads": {name: bool(getattr(info, name)) for name in OFFLOADS},
             "raw_sockets": info.raw,
-            "rates": {
-                name: round(counted[packets] / counted[calls], 2)
-                for name, (packets, calls) in RATES.items()
-                if counted[calls]
-            },
+            "rates": rates(counted),
+            "workers": workers(self._plane),
             "counters": counted,
         }
 
-    def counters(self) -> Mapping[str, int]:
+    def counters(self) -> dict[str, int]:
         """Names of ``cext/drops.h``; drops with the prefix ``drop_``."""
         counters = ffi.new("uint64_t[]", lib.fynx_counter_count())
         drops = ffi.new("uint64_t[]", lib.fynx_drop_count())
         lib.fynx_plane_counters(self._plane, counters, drops)
-        named = {ffi.string(lib.fynx_counter_name(i)).decode(): int(value) for i, value in enumerate(counters)}
-        return named | {f"drop_{_drop_name(i)}": int(value) for i, value in enumerate(drops)}
+        named = {counter_name(i): int(value) for i, value in enumerate(counters)}
+        return named | {f"drop_{drop_name(i)}": int(value) for i, value in enumerate(drops)}
 
     def set_sequence(self, handle: int, last_out: int) -> None:
         """Moves the outbound sequence number forwards (take-over of an SA; tests of its end). Never backwards."""
@@ -337,10 +333,6 @@ LITTLE = int.from_bytes(array.array("H", [1]).tobytes(), "little") == 1
 def _end(plane: object, chooser: Chooser) -> None:
     lib.fynx_plane_free(plane)
     chooser.close()
-
-
-def _drop_name(index: int) -> str:
-    return str(ffi.string(lib.fynx_drop_name(index)).decode())
 
 
 def _checked(result: int) -> int:

@@ -10,13 +10,23 @@ from typing import Any
 
 from fynx.errors import FynxError
 from fynx.esp._plane import ffi
-from fynx.plugin.dataplane import Acquire, Expire, IkeArrived, PathSeen, Sealed, Selector, UnknownSpi, Upcall
+from fynx.plugin.dataplane import (
+    Acquire,
+    Expire,
+    IkeArrived,
+    PathSeen,
+    Sealed,
+    Selector,
+    UnknownSpi,
+    Upcall,
+    WorkerEnded,
+)
 from fynx.plugin.transport import Path
 
 MAPPED = bytes(10) + b"\xff\xff"
 RECORD = struct.Struct("=IIQII16sHH16sHHIBBHII")
 """``struct fynx_upcall``."""
-ACQUIRE, EXPIRE, PATH, IKE, SPI, SEALED = range(1, 7)
+ACQUIRE, EXPIRE, PATH, IKE, SPI, SEALED, WORKER = range(1, 8)
 
 
 class Addresses:
@@ -139,6 +149,10 @@ def _sealed(fields: Fields, data: bytes, addresses: Addresses, names: Names) -> 
     return Sealed(_path(fields, addresses), data)
 
 
+def _worker(fields: Fields, data: bytes, addresses: Addresses, names: Names) -> Upcall:  # noqa: ARG001
+    return WorkerEnded(fields[4], "in" if fields[11] else "out")
+
+
 READERS: Mapping[int, Callable[[Fields, bytes, Addresses, Names], Upcall | None]] = {
     ACQUIRE: _acquire,
     EXPIRE: _expire,
@@ -146,6 +160,7 @@ READERS: Mapping[int, Callable[[Fields, bytes, Addresses, Names], Upcall | None]
     IKE: _ike,
     SPI: _unknown_spi,
     SEALED: _sealed,
+    WORKER: _worker,
 }
 
 __all__ = ["Addresses", "selectors", "upcalls"]

@@ -37,6 +37,7 @@ from fynx.plugin.dataplane import (
     UnknownSpi,
     Upcall,
     Usage,
+    WorkerEnded,
 )
 from fynx.plugin.engine import Engine, EngineOptions, MakeEngine
 from fynx.plugin.extension import ExchangeSpec, Extension, Incoming, Outgoing, SaView, Task, TaskSpec
@@ -120,6 +121,7 @@ __all__ = [
     "UnknownSpi",
     "Upcall",
     "Usage",
+    "WorkerEnded",
     "hookimpl",
     "with_implicit_iv",
 ]

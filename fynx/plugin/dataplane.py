@@ -174,7 +174,15 @@ class Sealed:
     data: bytes
 
 
-Upcall = Acquire | Expire | PathSeen | IkeArrived | UnknownSpi | Sealed
+@dataclass(frozen=True, slots=True)
+class WorkerEnded:
+    """A thread of the plane ended without being asked, with the packets in its hands. It begins anew by itself."""
+
+    worker: int
+    direction: Literal["in", "out"]
+
+
+Upcall = Acquire | Expire | PathSeen | IkeArrived | UnknownSpi | Sealed | WorkerEnded
 Upcalls = Callable[[Sequence[Upcall]], None]
 """Called on the event loop's thread with a batch; never raises."""
 

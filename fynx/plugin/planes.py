@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from fynx.plugin.dataplane import ChildSpec, PlaneContext, Policy, Sealed, Selector, Upcall, Usage
+from fynx.plugin.dataplane import ChildSpec, PlaneContext, Policy, Sealed, Selector, Upcall, Usage, WorkerEnded
 from fynx.plugin.engine import Engine
 from fynx.plugin.transport import Datagram, Path
 
@@ -69,6 +69,15 @@ class RoutedPlane(Protocol):
         ...
 
 
+@runtime_checkable
+class WorkerPlane(Protocol):
+    """A plane with threads of its own."""
+
+    def restart_worker(self, number: int) -> None:
+        """As ``Engine.restart_worker``."""
+        ...
+
+
 class EnginePlane:
     """Carries the calls of ``Plane`` to an Engine and its upcalls to the host; subclasses add devices and routes."""
 
@@ -90,6 +99,9 @@ class EnginePlane:
 
     def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
         self.engine.receive_outer(path, packets)
+
+    def restart_worker(self, number: int) -> None:
+        self.engine.restart_worker(number)
 
     def reserve_spi(self) -> int:
         return self.engine.reserve_spi()
@@ -135,7 +147,10 @@ class EnginePlane:
             sealed = [Datagram(each.path, each.data) for each in batch if isinstance(each, Sealed)]
             if sealed:
                 self.context.port.send(sealed)
-            rest: list[Upcall] = [each for each in batch if not isinstance(each, Sealed)]
+            for each in batch:
+                if isinstance(each, WorkerEnded):
+                    log.warning("worker %d (%s) ended by itself and begins anew", each.worker, each.direction)
+            rest: list[Upcall] = [each for each in batch if not isinstance(each, Sealed | WorkerEnded)]
             if rest:
                 self.context.upcalls(rest)
         except Exception:
@@ -143,4 +158,4 @@ class EnginePlane:
             log.exception("an upcall of the data plane failed")
 
 
-__all__ = ["EnginePlane", "FlatPlane", "OuterPlane", "PacketPlane", "RoutedPlane"]
+__all__ = ["EnginePlane", "FlatPlane", "OuterPlane", "PacketPlane", "RoutedPlane", "WorkerPlane"]

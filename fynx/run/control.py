@@ -42,6 +42,8 @@ class Controlled(Protocol):
 
     def rekey(self, peer: str, child: str = "") -> None: ...
 
+    def restart_worker(self, number: int) -> None: ...
+
     async def reload(self, file: str = "", *, dry: bool = False) -> dict[str, Any]: ...
 
     def events(self) -> AsyncIterator[Event]: ...
@@ -139,6 +141,10 @@ class ControlServer:
                 return {}
             case "rekey":
                 self._host.rekey(peer, child)
+                return {}
+            case "restart_worker":
+                number = request.get("number")
+                self._host.restart_worker(number if isinstance(number, int) else 0)
                 return {}
             case "reload" | "plan":
                 return await self._host.reload(_text(request, "file"), dry=request.get("command") == "plan")

@@ -23,7 +23,7 @@ from fynx.kernel.registry import Registry
 from fynx.metrics import Metrics
 from fynx.plugin.dataplane import Acquire, ChildSpec, Plane, PlaneContext
 from fynx.plugin.keylog import KeyRecord
-from fynx.plugin.planes import RoutedPlane
+from fynx.plugin.planes import RoutedPlane, WorkerPlane
 from fynx.plugin.transport import Path, Port
 from fynx.run import journal
 from fynx.run.audience import Audience
@@ -222,6 +222,12 @@ class Host:
         """Replaces the peer's IKE SA, or one child, now. Raises StateError when it is not up."""
         self._caller(peer)
         self.driver.command(Rekey(peer, child))
+
+    def restart_worker(self, number: int) -> None:
+        """Raises StateError for a number that no worker of the plane has."""
+        if not isinstance(self.plane, WorkerPlane):
+            raise HostError("this data plane has no workers")
+        self.plane.restart_worker(number)
 
     async def down(self, peer: str, child: str = "", *, leave_open: bool = False, timeout_s: float = DOWN_S) -> bool:
         """Deletes the peer's SAs, or one child. True when nothing of it is kept closed: the peer confirmed."""

@@ -66,8 +66,11 @@ static void toy_stream(const struct toy_key *k, const struct fynx_packet *p) {
   for (uint32_t i = 0; i < p->len; i++) p->out[i] = (uint8_t)(p->in[i] ^ (uint8_t)(pad + i));
 }
 
+static void (*toy_watch)(struct fynx_packet *packets, uint32_t n); /* sees what is about to be sealed */
+
 static void toy_seal(void *thr, struct fynx_packet *packets, uint32_t n) {
   struct toy_thread *t = thr;
+  if (toy_watch) toy_watch(packets, n);
   for (uint32_t i = 0; i < n; i++) {
     toy_stream(t->key, &packets[i]);
     uint64_t tag = toy_tag(t->key, &packets[i], packets[i].out);

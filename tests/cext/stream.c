@@ -1,5 +1,5 @@
-/* stream.c: frames of many packets through two planes at once, both ways, while the path changes and counters are read;
- * for the thread sanitizer. */
+/* stream.c: frames of many packets through two planes at once, both ways, while the path changes, counters are read, and,
+ * with a fourth argument, workers are restarted or end by themselves; for the thread sanitizer. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "util.h"
 #include "vnet.h"
 #include "world.h"
 
@@ -35,6 +36,30 @@ static uint32_t queues = 1; /* and sockets: with two, each has a sender and a re
 static uint32_t spin_us;
 static atomic_int halt;
 static atomic_ullong received;
+static bool restarting;
+static atomic_int deaths;              /* that the cipher shall still bring to whoever calls it */
+static _Atomic uint64_t seen[2][1u << 18]; /* sequence numbers that were sealed, by SPI */
+
+/* Called in the sender's thread: no number may come twice under one key, whoever seals and whoever ended in between. */
+static void watch(struct fynx_packet *packets, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    uint64_t number = fynx_be64(packets[i].iv), bit = UINT64_C(1) << number % 64;
+    CHECK(number / 64 < sizeof seen[0] / sizeof seen[0][0]);
+    CHECK(!(atomic_fetch_or(&seen[fynx_be32(packets[i].aad) & 1][number / 64], bit) & bit));
+  }
+  int left = atomic_load(&deaths);
+  if (left && atomic_compare_exchange_strong(&deaths, &left, left - 1)) pthread_exit(NULL);
+}
+
+static uint64_t restarts(struct fynx_plane *plane) {
+  uint64_t counters[64], drops[64], sum = 0;
+  struct fynx_worker_info info;
+  for (uint32_t i = 0; i < fynx_worker_count(plane); i++) {
+    CHECK(fynx_worker_info(plane, i, &info, counters, drops) == 0);
+    sum += info.restarts;
+  }
+  return sum;
+}
 
 static void *host(void *argument) {
   const struct user *user = argument;
@@ -70,7 +95,9 @@ static void *watcher(void *argument) {
       fynx_plane_counters(sides[i].plane, counters, drops);
       fynx_plane_info(sides[i].plane, &info);
       CHECK(info.vnet && info.tso);
+      if (restarting && turn % 16 == 0) CHECK(fynx_worker_restart(sides[i].plane, 1 + turn / 16 % queues) == 0);
     }
+    if (restarting && turn % 256 == 8) atomic_store(&deaths, 2);
     nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
   }
   return NULL;
@@ -107,6 +134,8 @@ int main(int argc, char **argv) {
   pthread_t threads[2 * QUEUES], watching;
   if (argc > 2) queues = (uint32_t)atoi(argv[2]);
   if (argc > 3) spin_us = (uint32_t)atoi(argv[3]);
+  restarting = argc > 4;
+  if (restarting) toy_watch = watch;
   for (int i = 0; i < 2; i++) open_side(&sides[i]);
   for (uint32_t i = 0; i < 2; i++) CHECK(world_install(sides[i].plane, 1, 0x1001 + i, 0x1002 - i, 1024, &sides[i].child) == 0);
   for (uint32_t i = 0; i < 2 * queues; i++) {
@@ -118,6 +147,7 @@ int main(int argc, char **argv) {
   atomic_store(&halt, 1);
   for (uint32_t i = 0; i < 2 * queues; i++) pthread_join(threads[i], NULL);
   pthread_join(watching, NULL);
+  for (uint32_t i = 0; i < 2 && restarting; i++) CHECK(restarts(sides[i].plane) > 8);
   for (uint32_t i = 0; i < 2; i++) {
     fynx_plane_free(sides[i].plane);
     for (uint32_t q = 0; q < queues; q++) {

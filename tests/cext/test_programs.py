@@ -51,10 +51,11 @@ def test_keys_are_locked_and_wiped_and_packets_allocate_nothing(tmp_path: Path) 
     run(build("gcc", "keys.c", tmp_path, "-O1", "-Wno-unused-function"))
 
 
-@pytest.mark.parametrize("command", ["storm.c 3", "stream.c 3", "stream.c 3 2 20"])
+@pytest.mark.parametrize("command", ["storm.c 3", "stream.c 3", "stream.c 3 2 20", "stream.c 3 2 0 restart"])
 def test_E27_threads_that_change_and_use_one_plane_have_no_race(tmp_path: Path, command: str) -> None:
-    """The last: two senders and two receivers, bound to a processor, that spin before they sleep, and a peer that moves
-    between two ports, so that one SA comes in by both."""
+    """With arguments: two senders and two receivers, bound to a processor, that spin before they sleep, and a peer that
+    moves between two ports, so that one SA comes in by both; then such that are restarted in turn, or end by themselves
+    in the middle of a batch: no sequence number is sealed twice."""
     program, *arguments = command.split()
     told = run(build("gcc", program, tmp_path, "-O1", "-fsanitize=thread", "-Wno-unused-function"), *arguments)
     assert "WARNING" not in told

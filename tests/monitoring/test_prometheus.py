@@ -63,6 +63,8 @@ def test_prometheus_scrapes_what_the_host_counts(tmp_path: Path) -> None:
                 assert sent == 7.0
                 assert await asyncio.to_thread(value_of, api, "fynx_ike_sa_active", 1.0) == 1.0
                 assert await asyncio.to_thread(value_of, api, 'fynx_peer_up{peer="right"}', 1.0) == 1.0
+                series = await asyncio.to_thread(scrape, service)
+                assert series['fynx_worker_events{direction="out",name="packets_out",worker="0"}'] == 7.0
                 assert await asyncio.to_thread(value_of, api, "fynx_handshake_duration_seconds_count", 1.0) == 1.0
         finally:
             await left.stop(graceful=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -149,7 +150,8 @@ class Gateway:
     def _ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"{self.side} ended with {self.process.returncode}: {self.log()}"
-        return self._socket.exists()
+        with socket.socket(socket.AF_UNIX) as asking:
+            return asking.connect_ex(str(self._socket)) == 0
 
     def again(self) -> subprocess.CompletedProcess[str]:
         """A second ``fynx run`` of the same configuration, to its end."""

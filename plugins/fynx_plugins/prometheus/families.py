@@ -46,6 +46,7 @@ def families(facts: Facts, peers_at_most: int) -> Iterator[Metric]:
     plane = facts.status.get("plane", {}).get("counters", {})
     drops = {name.removeprefix("drop_"): count for name, count in plane.items() if name.startswith("drop_")}
     yield _labelled("fynx_esp_drops", "Packets that the data plane refused, by reason.", drops)
+    yield from _workers(facts.status.get("plane", {}).get("workers", []))
     yield from _peers(facts.status.get("peers", []), peers_at_most)
 
 
@@ -71,6 +72,30 @@ def _labelled(name: str, text: str, values: Mapping[str, int]) -> Metric:
     for key, value in values.items():
         family.add_metric([key], value)
     return family
+
+
+WORKERS = {
+    "fynx_worker_running": "1 while the thread of the data plane runs.",
+    "fynx_worker_restarts": "How often the thread began anew.",
+    "fynx_worker_wakeups": "How often the thread was woken by something to do.",
+    "fynx_worker_waiting_bytes": "Octets in its sockets and rings that nobody has taken yet.",
+}
+
+
+def _workers(workers: list[Mapping[str, Any]]) -> Iterator[Metric]:
+    labels = ["worker", "direction"]
+    families = {name: GaugeMetricFamily(name, text, labels=labels) for name, text in WORKERS.items()}
+    counted = UnknownMetricFamily("fynx_worker_events", "Counters of each thread, by name.", labels=[*labels, "name"])
+    refused = UnknownMetricFamily("fynx_worker_drops", "Packets it refused, by reason.", labels=[*labels, "name"])
+    for each in workers:
+        key = [str(each["worker"]), each["direction"]]
+        facts = (int(each["state"] == "running"), each["restarts"], each["wakeups"], sum(each["waiting"].values()))
+        for family, value in zip(families.values(), facts, strict=True):
+            family.add_metric(key, value)
+        for by_name, values in ((counted, each["counters"]), (refused, each["drops"])):
+            for name, value in values.items():
+                by_name.add_metric([*key, name], value)
+    yield from (*families.values(), counted, refused)
 
 
 def _peers(peers: list[Mapping[str, Any]], at_most: int) -> Iterator[Metric]:

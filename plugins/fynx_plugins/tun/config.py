@@ -36,7 +36,8 @@ class TunConfig:
     ``mtu``: ``auto`` fits every suite into an outer path of 1500 octets. ``table``: number of the routing table, by
     default made from the host's name. ``routes``: False leaves all routing to the administrator (and fails open).
     ``firewall``: False gives up the nftables rules for DISCARD and for clear packets that arrive from outside.
-    ``workers``: queues of the device, each with a thread for either direction. ``spin_us``: how long a thread looks
+    ``workers``: queues of the device, each with a thread for either direction; ``auto``: one for each processor on
+    which we may run. ``spin_us``: how long a thread looks
     again before it sleeps: lower latency for a processor's time. ``cpus``: what threads are bound to, in turn.
     """
 
@@ -47,7 +48,7 @@ class TunConfig:
     firewall: bool = True
     capacity: int = 4096
     offloads: Offloads = field(default_factory=Offloads)
-    workers: int = 1
+    workers: int | Literal["auto"] = 1
     spin_us: int = 0
     cpus: tuple[int, ...] = ()
 
@@ -58,8 +59,8 @@ class TunConfig:
             raise ValueError(f"mtu {self.mtu} is not between {SMALLEST_MTU} and 65000; `auto` is safe")
         if self.table is not None and not 256 <= self.table < 1 << 31:
             raise ValueError("table must be 256 or more: lower numbers belong to the system")
-        if not 1 <= self.workers <= 15:
-            raise ValueError(f"workers {self.workers} is not between 1 and 15")
+        if self.workers != "auto" and not 1 <= self.workers <= 15:
+            raise ValueError(f"workers {self.workers} is not between 1 and 15; `auto` is one for each processor")
         if not 0 <= self.spin_us <= 1000:
             raise ValueError(f"spin_us {self.spin_us} is not between 0 and 1000")
         if len(self.cpus) > 64 or any(not 0 <= cpu < 1024 for cpu in self.cpus):

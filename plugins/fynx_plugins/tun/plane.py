@@ -24,6 +24,7 @@ from fynx_plugins.tun.device import open_tun, quieten
 from fynx_plugins.tun.netlink import Netlink, Place
 from fynx_plugins.tun.plan import Pair, Route, Rule, Wanted, guarded, routes, rules
 from fynx_plugins.tun.prefixes import Network, networks
+from fynx_plugins.tun.queues import multiqueue, processors, workers_of
 from fynx_plugins.tun.virtual import VirtualAddresses
 
 log = logging.getLogger("fynx.plane.tun")
@@ -160,6 +161,7 @@ class TunPlane(EnginePlane):
             **self.engine.status(),
             "device": self._config.device,
             "mtu": self.mtu,
+            "queues": len(self._fds),
             "table": self._place.table,
             "guards": sorted(map(str, guarded(self._wanted))),
             "firewall": self._trouble or ("on" if self._fence_text else "off"),
@@ -278,7 +280,9 @@ class TunDataplane:
 
     async def open(self, context: PlaneContext) -> Plane:
         config = context.section if isinstance(context.section, TunConfig) else TunConfig()
-        fds = open_tun(config.device, vnet=config.offloads.vnet == "auto", queues=config.workers)
+        wanted = config.workers
+        queues = workers_of(wanted, processors=processors(), multiqueue=wanted != "auto" or multiqueue())
+        fds = open_tun(config.device, vnet=config.offloads.vnet == "auto", queues=queues)
         try:
             netlink = Netlink()
             engine = context.engine(providers=context.providers, capacity=config.capacity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fynx.esp._plane import ffi, lib
-from fynx.esp.engine import _drop_name
+from fynx.esp.workers import drop_name
 from tests.unit.esp.workshop import ipv4
 
 GOOD = ipv4("192.0.2.1", "192.0.2.2", bytes(24), protocol=50)
@@ -14,7 +14,7 @@ OPTIONS = ipv4("192.0.2.1", "192.0.2.2", bytes(32), protocol=50, first=0x47)
 
 def stripped(packet: bytes, *, four: bool = True) -> int | str:
     found = lib.fynx_raw_run(four, ffi.from_buffer(packet), len(packet))
-    return int(found) if found >= 0 else _drop_name(-1 - found)
+    return int(found) if found >= 0 else drop_name(-1 - found)
 
 
 def test_what_stands_before_esp_is_taken_off() -> None:

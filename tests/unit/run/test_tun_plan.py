@@ -104,7 +104,16 @@ def test_mtu_never_falls_below_what_ipv6_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"device": "a/b"}, {"device": "x" * 16}, {"device": ""}, {"mtu": 500}, {"mtu": 70000}, {"table": 254}]
+    "wrong",
+    [
+        {"device": "a/b"},
+        {"device": "x" * 16},
+        {"device": ""},
+        {"mtu": 500},
+        {"mtu": 70000},
+        {"table": 254},
+        {"workers": 16},
+    ],
 )
 def test_sections_that_cannot_work_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError):

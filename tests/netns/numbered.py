@@ -1,0 +1,86 @@
+"""Numbered packets through a tunnel, on several flows at once, for as long as a test wants: what is missing is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.netns.world import Gateway
+
+SEND = """
+import select, socket, sys, time
+host, number = sys.argv[1], 0
+flows = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(16)]
+for flow in flows:
+    flow.bind((sys.argv[2], 0))
+    flow.connect((host, 7007))
+print("ready", flush=True)
+while not select.select([sys.stdin], [], [], 0.002)[0]:
+    for _ in range(8):
+        flows[number % len(flows)].send(number.to_bytes(8, "big") + bytes(200 + number % 1000))
+        number += 1
+print(number, flush=True)
+"""
+RECEIVE = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)
+    s.bind((sys.argv[1], 7007))
+    print("ready", flush=True)
+    s.settimeout(0.05)
+    seen, twice, over, quiet = set(), 0, False, 0
+    import select
+    while quiet < 20:
+        try:
+            number = int.from_bytes(s.recv(2048)[:8], "big")
+        except TimeoutError:
+            over = over or bool(select.select([sys.stdin], [], [], 0)[0])
+            quiet = quiet + 1 if over else 0
+            continue
+        quiet = 0
+        twice += number in seen
+        seen.add(number)
+    print(len(seen), twice, flush=True)
+"""
+
+
+@dataclass
+class Passed:
+    """What a stream came to, once it is over."""
+
+    sent: int = 0
+    arrived: int = 0
+    twice: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def lost(self) -> int:
+        return self.sent - self.arrived
+
+
+@contextmanager
+def stream(sender: Gateway, place: Gateway, source: str, address: str) -> Iterator[Passed]:
+    """Runs for as long as the block; the result is filled in after it."""
+    told = Passed()
+    with _inside(place, RECEIVE, address) as taking, _inside(sender, SEND, address, source) as giving:
+        yield told
+        told.sent = int(_end(giving)[0])
+        told.arrived, told.twice = map(int, _end(taking))
+
+
+def _inside(place: Gateway, program: str, *arguments: str) -> subprocess.Popen[str]:
+    line = ["ip", "netns", "exec", place.place.name, sys.executable, "-c", program, *arguments]
+    process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> list[str]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    return process.stdout.readline().split()
