@@ -51,6 +51,7 @@ struct fynx_child_spec {
   uint32_t n_remote;
   uint32_t aggfrag;        /* bits: 1 inner packets share payloads (RFC 9347), 2 none is cut, 4 all payloads are as long */
   uint32_t aggfrag_size;   /* octets of a payload at most; 0: what the path takes */
+  uint32_t resource;       /* the worker that sends on it (RFC 9611); 0: all that have none of their own */
   uint32_t transport;      /* transport mode: the selectors are one address on each side */
   uint32_t translated;     /* a NAT: the peer counted these addresses into its checksums (RFC 3948 section 3.1.2) */
   uint8_t source[16];      /* as in a selector */

@@ -10,6 +10,14 @@ void fynx_seal(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t n); /* me
 enum fynx_verdict fynx_police(const struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
                               const struct fynx_slot *before);
 
+/* resource.c */
+int fynx_resource_prepare(struct fynx_plane *plane, struct fynx_child *child);
+void fynx_resource_follow(struct fynx_plane *plane, struct fynx_child *child);
+
+static inline struct fynx_sa_out *fynx_resource_own(const struct fynx_worker *w, struct fynx_sa_out *sa) {
+  return sa->own ? atomic_load_explicit(&sa->own[w->index], memory_order_acquire) : sa;
+}
+
 /* iptfs_out.c */
 int fynx_agg_prepare(struct fynx_plane *plane);
 uint32_t fynx_agg_limit(const struct fynx_sa_out *sa);

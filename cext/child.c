@@ -38,6 +38,7 @@ static void out_free(struct fynx_vault *vault, struct fynx_sa_out *sa) {
   free_threads(sa->ops, sa->thr, sa->n_thr);
   key_free(vault, sa->ops, sa->key);
   free(atomic_load(&sa->endpoint));
+  free((void *)sa->own);
   fynx_wipe(sa, sizeof *sa);
   free(sa);
 }
@@ -136,6 +137,7 @@ static bool acceptable(const struct fynx_child_spec *spec) {
   if (spec->window < FYNX_WINDOW_MIN || spec->window > FYNX_WINDOW_MAX) return false;
   if (spec->aggfrag_size && (spec->aggfrag_size < FYNX_AGG_SMALLEST || spec->aggfrag_size > FYNX_AGG_LARGEST)) return false;
   if (spec->aggfrag && (spec->transport || spec->aggfrag > UINT8_MAX)) return false;
+  if (spec->resource > FYNX_TX_MAX) return false;
   return spec->n_local && spec->n_remote && spec->spi_out > 255;
 }
 
@@ -143,12 +145,14 @@ static int build(struct fynx_plane *plane, const struct fynx_child_spec *spec, s
   child->vault = &plane->vault;
   child->handle = spec->handle;
   child->tag = spec->tag;
+  child->resource = spec->resource;
   child->n_local = (uint16_t)spec->n_local;
   child->n_remote = (uint16_t)spec->n_remote;
   child->ranges = fynx_ranges_new(spec->local, spec->n_local, spec->remote, spec->n_remote);
   if (!child->ranges) return FYNX_E_ARGUMENT;
   int rc = in_new(plane, spec, &child->in);
   if (rc == 0) rc = out_new(plane, spec, &child->out);
+  if (rc == 0) rc = fynx_resource_prepare(plane, child);
   if (rc) return rc;
   if (spec->aggfrag) {
     if (fynx_agg_prepare(plane) || !(child->in->agg = fynx_agg_new())) return FYNX_E_MEMORY;
@@ -173,12 +177,15 @@ static void link_child(struct fynx_plane *plane, struct fynx_child *child) {
   if (child->next) child->next->previous = child;
   plane->children = child;
   plane->n_children++;
+  plane->n_bound += child->resource != 0;
 }
 
 static void unlink_child(struct fynx_plane *plane, struct fynx_child *child) {
   if (child->next) child->next->previous = child->previous;
   *(child->previous ? &child->previous->next : &plane->children) = child->next;
   plane->n_children--;
+  fynx_resource_follow(plane, child); /* while it counts */
+  plane->n_bound -= child->resource != 0;
 }
 
 /* Inbound first, so that no answer can be lost; then outbound, unless it waits for `activate`. */
@@ -189,6 +196,7 @@ static int publish(struct fynx_plane *plane, struct fynx_child *child, bool outb
   fynx_sad_publish(plane, child->in);
   if (!outbound) return 0;
   child->active = true;
+  fynx_resource_follow(plane, child);
   return fynx_rules_add(plane, child);
 }
 
@@ -224,6 +232,7 @@ int fynx_child_activate(struct fynx_plane *plane, struct fynx_child *child) {
   pthread_mutex_lock(&plane->control);
   child->active = true;
   child->serial = ++plane->serial;
+  fynx_resource_follow(plane, child);
   int rc = fynx_rules_add(plane, child);
   fynx_reclaim(plane, false);
   pthread_mutex_unlock(&plane->control);

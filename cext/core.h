@@ -76,6 +76,7 @@ struct fynx_sa_out { /* RFC 4301 section 4.4.2, outbound; first line constant, s
   _Atomic uint32_t limit;   /* the largest inner packet that the path takes whole */
   atomic_flag packing;      /* the payloads that carry one inner packet follow each other (RFC 9347 section 2.2.3) */
   uint16_t aggfrag_size;    /* of a payload at most; 0: what the path takes; never written later */
+  _Atomic(struct fynx_sa_out *) *own; /* by sender: which SA it uses in place of this one; NULL: this one */
   FYNX_LINE struct fynx_sa_counters counters;
   FYNX_LINE void *thr[]; /* by sender */
 };
@@ -122,6 +123,7 @@ struct fynx_child { /* cold: a pair of SAs as the control side knows it */
   uint64_t serial;
   uint64_t handle;
   uint32_t tag;
+  uint32_t resource; /* the worker that sends on it; 0: all */
   uint16_t n_local;
   uint16_t n_remote;
   bool active; /* stands in the SPD */
@@ -250,6 +252,7 @@ struct fynx_plane {
   uint64_t serial;
   uint64_t generation;
   uint32_t n_children;
+  uint32_t n_bound; /* of them to a worker */
   uint32_t n_retired;
   struct fynx_options options;
   bool vnet; /* frames of the TUN device carry a virtio-net header */

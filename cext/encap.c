@@ -28,12 +28,13 @@ static void classify(struct fynx_worker *w, const struct fynx_spd *spd, struct f
     fynx_upcall_acquire(w, rule, &slot->flow);
     fynx_drop(w, slot, FYNX_DROP_NO_SA);
   } else {
-    slot->sa = rule->out;
-    slot->handle = rule->out->handle;
-    if (rule->out->header && !fynx_transport_takes(slot->data))
-      fynx_drop_sa(w, &rule->out->counters, slot, FYNX_DROP_TRANSPORT);
-    else if (!fynx_mtu_pass(w, slot, rule->out))
-      fynx_drop_sa(w, &rule->out->counters, slot, FYNX_DROP_PATH_MTU);
+    struct fynx_sa_out *out = fynx_resource_own(w, rule->out);
+    slot->sa = out;
+    slot->handle = out->handle;
+    if (out->header && !fynx_transport_takes(slot->data))
+      fynx_drop_sa(w, &out->counters, slot, FYNX_DROP_TRANSPORT);
+    else if (!fynx_mtu_pass(w, slot, out))
+      fynx_drop_sa(w, &out->counters, slot, FYNX_DROP_PATH_MTU);
   }
 }
 

@@ -113,7 +113,7 @@ def _show(found: Mapping[str, Any]) -> None:
             net = f"{' '.join(child['local'])} <-> {' '.join(child['remote'])}"
             traffic = [_octets(child["bytes_in"]), _octets(child["bytes_out"])]
             esp = child["esp"] if child["encap"] == "udp" else f"{child['esp']}, no UDP"
-            rows.append([f"  {child['name']}", child["state"], net, "", esp, child["provider"], *traffic])
+            rows.append([f"  {_name_of(child)}", child["state"], net, "", esp, child["provider"], *traffic])
     table(["peer / child", "state", "where", "since", "esp", "provider", "in", "out"], rows)
     plane = found.get("plane", {})
     if plane.get("mode") == "tun":
@@ -122,6 +122,10 @@ def _show(found: Mapping[str, Any]) -> None:
         click.echo("ESP without UDP: the kernel sends and receives it packet by packet, several times slower")
     for warning in _warnings(plane):
         click.echo(f"warning: {warning}", err=True)
+
+
+def _name_of(child: Mapping[str, Any]) -> str:
+    return f"{child['name']} (worker {child['resource']})" if child.get("resource") else str(child["name"])
 
 
 OFFLOADS = {"vnet": "TUN frames", "uso": "of UDP", "gso": "sent in batches", "gro": "received in batches"}

@@ -168,6 +168,8 @@ class Child:
     """``none``, ``initiate`` or ``trap``; the peer's ``start`` when not given."""
     window: Annotated[int, Field(ge=32, le=16384)] = 1024
     """Anti-replay window in packets."""
+    per_worker: bool = False
+    """One more Child SA for each worker of the plane, where the peer takes them (RFC 9611)."""
     iptfs: Iptfs | None = None
     """Inner packets share ESP payloads (RFC 9347), where the peer can; off when not given."""
     tfc_pad: Annotated[int, Field(ge=0, le=9000)] | Literal["mtu"] = 0

@@ -42,6 +42,9 @@ REASONS = {
 }
 
 
+_drop_name = drop_name
+
+
 @dataclass(frozen=True, slots=True)
 class Installed:
     """A Child SA in the plane: the C object, the operations that it uses, where its packets go."""
@@ -312,6 +315,7 @@ class Engine:
         spec.handle, spec.tag, spec.ops = child.handle, self._tag(child.peer, child.child), chosen.address
         spec.spi_in, spec.spi_out, spec.window = child.spi_in, child.spi_out, child.window
         spec.esn, spec.outbound = child.suite.esn, child.outbound
+        spec.resource = child.resource
         spec.pad_to = child.tfc_pad if child.tfc_allowed else 0
         spec.implicit_iv = child.suite.encr_id in IMPLICIT_IV
         if child.aggregation is not None:

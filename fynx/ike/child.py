@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fynx.ike.states import CHILD_TRANSITIONS, ChildEvent, ChildState, advance
@@ -15,6 +15,19 @@ class Rival:
 
     handle: int
     low: bytes
+
+
+@dataclass(slots=True)
+class Group:
+    """Child SAs with the same selectors for several workers, the first one among them (RFC 9611)."""
+
+    ours: bool
+    """We asked for the first one, and ask for the others."""
+    full: bool = False
+    """The peer takes no more."""
+    declined: set[int] = field(default_factory=set)
+    """Workers whose own SA the peer deleted."""
+    not_before: float = 0.0
 
 
 @dataclass(slots=True)
@@ -40,6 +53,10 @@ class ChildSa:
     """The peer takes other traffic of the same policy too, in Child SAs of its own (RFC 7296 section 2.9)."""
     aggregated: bool = False
     """Inner packets share payloads (RFC 9347)."""
+    group: Group | None = None
+    """None: the only one with its selectors."""
+    resource: int = 0
+    """The worker that sends on it, from 1; 0: all that have none of their own (RFC 9611)."""
     refused: int = 0
     """Rekeys that the peer put off, one after the other."""
     held: bool = False

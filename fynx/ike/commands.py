@@ -108,10 +108,12 @@ def _rekey(endpoint: Endpoint, command: Rekey) -> None:
     if not command.child:
         lifetimes.rekey_ike(endpoint, sa)
         return
-    child = sa.child_of(command.child)
-    if child is None:
+    first = sa.child_of(command.child)
+    if first is None:
         raise StateError(f"peer {command.peer!r} has no child {command.child!r} up")
-    lifetimes.rekey_child(endpoint, sa, child)
+    alike = [one for one in sa.children.values() if one.current and one.group is first.group is not None]
+    for child in alike or [first]:
+        lifetimes.rekey_child(endpoint, sa, child)
 
 
 def _terminate(endpoint: Endpoint, command: Terminate) -> None:

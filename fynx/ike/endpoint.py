@@ -47,6 +47,7 @@ class Endpoint:
     ) -> None:
         self.policy, self.algorithms, self.random = policy, algorithms, guarded(random)
         self.now = 0.0
+        self.workers = 0
         self.peers = Peers(policy.peers)
         self.admission = Admission(policy, self.random)
         self.catalogue = Catalogue(extensions)

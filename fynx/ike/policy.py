@@ -62,6 +62,8 @@ class ChildPolicy:
     lifetime: Lifetime = Lifetime()
     aggregation: Aggregation | None = None
     """Offer, and accept, that inner packets share ESP payloads (RFC 9347)."""
+    resources: int = 0
+    """Child SAs for single workers at most, beside the first one (RFC 9611); 0: the first one serves all."""
     inactivity_s: float = 0.0
     """Seconds without a packet in either direction after which the child is deleted; 0 is never."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fynx.ike import lifetimes
+from fynx.ike import lifetimes, resources
 from fynx.ike.child import ChildSa
 from fynx.ike.hints import HINTED, suspect
 from fynx.ike.sa import IkeSa
@@ -110,6 +110,7 @@ def look(endpoint: Endpoint, sa: IkeSa, child: ChildSa) -> None:
         _look_again(endpoint, sa, child)
         return
     endpoint.count("children_idle")
+    resources.given_up(child)
     sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle, idle=True)
     endpoint.pump(sa)
 

@@ -45,6 +45,11 @@ class Services(Protocol):
     @property
     def now(self) -> float: ...
 
+    @property
+    def workers(self) -> int:
+        """Of the data plane, each of which may have a Child SA of its own."""
+        ...
+
     def random(self, count: int) -> bytes: ...
 
     def effect(self, effect: Effect) -> None: ...
@@ -270,7 +275,9 @@ class IkeSa:
             self.services.effect(ReleaseSpi(spi))
 
     def child_of(self, name: str) -> ChildSa | None:
-        return next((child for child in self.children.values() if child.name == name and child.current), None)
+        """The one that stands for all its traffic."""
+        named = (child for child in self.children.values() if child.name == name and child.current)
+        return next((child for child in named if not child.resource), None)
 
     def wipe(self) -> None:
         if self.keys is not None:

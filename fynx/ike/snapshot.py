@@ -54,4 +54,5 @@ def _child(child: ChildSa, encap: bool) -> ChildSnapshot:
         esp=child.suite.keyword,
         encap=encap,
         aggregated=child.aggregated,
+        resource=child.resource if child.group is not None else None,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from fynx.ike import resources
 from fynx.ike.child import ChildSa
 from fynx.ike.sa import IkeSa
 from fynx.ike.states import ChildEvent, ChildState
@@ -87,6 +88,8 @@ def child(sa: IkeSa, new: ChildSa) -> None:
     for other in list(sa.children.values()):
         if other.name != new.name or other.ours is new.ours or other.state is not ChildState.ACTIVE:
             continue
+        if other.resource or new.resource:  # several are wanted (RFC 9611)
+            continue
         redundant = min(new, other, key=lambda one: one.low)
         if (other.local_ts, other.remote_ts) == (new.local_ts, new.remote_ts) and redundant.ours:
             redundant.advance(ChildEvent.REPLACED)
@@ -106,6 +109,9 @@ def moot(sa: IkeSa, number: int, options: Mapping[str, object]) -> bool:
     handle = options.get("rekey", options.get("delete_child"))
     old = sa.children.get(handle) if isinstance(handle, int) else None
     if number == ExchangeType.CREATE_CHILD_SA and "child" in options:
+        resource = options.get("resource")
+        if isinstance(resource, int):
+            return resources.moot(sa, str(options["child"]), resource)
         if "remake" in options:
             return False
         if "rekey" in options:

@@ -15,7 +15,7 @@ from fynx.events import (
     PeerDead,
     Retransmitted,
 )
-from fynx.ike import crash, hints, lifetimes, reauth, reconfigure, recovery, standby, twins, virtual
+from fynx.ike import crash, hints, lifetimes, reauth, reconfigure, recovery, resources, standby, twins, virtual
 from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move
 from fynx.ike.fitting import probe, send
@@ -72,6 +72,7 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     reauth.follow_up(endpoint, sa)
     recovery.follow_hint(endpoint, sa)
     reconfigure.refresh(endpoint, sa)
+    resources.follow_up(endpoint, sa)
     for sibling in endpoint.siblings(sa) if sa.established else ():
         endpoint.pump(sibling)
     endpoint.pump(sa)

@@ -93,6 +93,9 @@ class ChildSpec:
     """Packed addresses that the peer leased to us for this child: ours for as long as one of its SAs stands."""
     aggregation: Aggregation | None = None
     """How it sends; what it receives may then be aggregated however the peer likes. Tunnel mode alone."""
+    resource: int = 0
+    """The worker, from 1, that sends on this Child SA before others with its selectors (RFC 9611); 0: all that have
+    none of their own. Whatever it is, all workers receive."""
 
 
 @dataclass(frozen=True, slots=True)

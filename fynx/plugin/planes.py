@@ -73,6 +73,11 @@ class RoutedPlane(Protocol):
 class WorkerPlane(Protocol):
     """A plane with threads of its own."""
 
+    @property
+    def workers(self) -> int:
+        """How many senders there are; each may have a Child SA of its own (RFC 9611)."""
+        ...
+
     def restart_worker(self, number: int) -> None:
         """As ``Engine.restart_worker``."""
         ...
@@ -99,6 +104,10 @@ class EnginePlane:
 
     def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
         self.engine.receive_outer(path, packets)
+
+    @property
+    def workers(self) -> int:
+        return 0
 
     def restart_worker(self, number: int) -> None:
         self.engine.restart_worker(number)

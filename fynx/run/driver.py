@@ -49,7 +49,7 @@ from fynx.plugin.dataplane import (
     Usage,
 )
 from fynx.plugin.keylog import KeyRecord
-from fynx.plugin.planes import OuterPlane
+from fynx.plugin.planes import OuterPlane, WorkerPlane
 from fynx.plugin.transport import Datagram, HintingPort, Path, Port
 from fynx.plugin.work import InstallChild
 from fynx.run import journal
@@ -102,6 +102,7 @@ class Driver:
 
     def open(self, port: Port, plane: Plane, worker: Worker) -> None:
         self._port, self._plane, self._worker = port, plane, worker
+        self.endpoint.workers = plane.workers if isinstance(plane, WorkerPlane) else 0
         if isinstance(port, HintingPort):
             port.on_unreachable(self.unreachable)
 

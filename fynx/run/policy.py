@@ -23,6 +23,8 @@ from fynx.wire.proposal import Proposal
 T = TypeVar("T")
 PATH = 65535
 """``ChildSpec.tfc_pad``: as much as the path takes."""
+MOST_RESOURCES = 32
+"""Child SAs for single workers of one child: twice as many as a plane has workers (RFC 9611 section 7)."""
 Network = IPv4Network | IPv6Network
 NOWHERE = IPv4Network("0.0.0.0/32")
 """Stands for a name that has no address now: no datagram comes from it, while an empty list would let anyone in."""
@@ -109,6 +111,7 @@ class _Peer:
             window=child.window,
             single_pair=child.single_pair,
             aggregation=_aggregation(child.iptfs),
+            resources=MOST_RESOURCES if child.per_worker else 0,
             tfc_pad=PATH if child.tfc_pad == "mtu" else child.tfc_pad,
             lifetime=Lifetime(**{each.name: getattr(child.lifetime, each.name) for each in fields(child.lifetime)}),
             inactivity_s=child.inactivity_s,

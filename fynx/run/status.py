@@ -109,6 +109,7 @@ def _child(child: ChildSnapshot, plane: Plane) -> dict[str, object]:
         "remote": list(child.remote),
         "esp": child.esp,
         "iptfs": child.aggregated,
+        "resource": child.resource,
         "encap": "udp" if child.encap else "none",
         "provider": usage.provider + (" (slow)" if usage.slow else ""),
         "bytes_in": usage.bytes_in,

@@ -73,6 +73,8 @@ class Host:
     work_s: float = 0.0
     entropy: Callable[[int], bytes] | None = None
     """The endpoint's randomness; None: from the seed."""
+    workers: int = 0
+    """Of its data plane (RFC 9611)."""
     seed: str = ""
     """Empty: derived from the world's seed and the name."""
 
@@ -110,6 +112,7 @@ class Node:
         self.pools = Pools(host.policy.pools)
         entropy = host.entropy or self.random.randbytes
         self.endpoint = Endpoint(host.policy, host.algorithms, host.extensions, entropy)
+        self.endpoint.workers = host.workers
 
     @property
     def name(self) -> str:

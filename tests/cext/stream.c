@@ -24,6 +24,7 @@ struct side {
   int device[QUEUES];
   int udp[QUEUES];
   uint16_t port[QUEUES];
+  struct fynx_child *bound; /* of one worker; the other side does not know it */
 };
 
 struct user { /* of one queue of one side */
@@ -43,6 +44,7 @@ static _Atomic uint64_t seen[2][1u << 18]; /* sequence numbers that were sealed,
 /* Called in the sender's thread: no number may come twice under one key, whoever seals and whoever ended in between. */
 static void watch(struct fynx_packet *packets, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) {
+    if (fynx_be32(packets[i].aad) > 0x1002) continue; /* of one worker, that comes and goes */
     uint64_t number = fynx_be64(packets[i].iv), bit = UINT64_C(1) << number % 64;
     CHECK(number / 64 < sizeof seen[0] / sizeof seen[0][0]);
     CHECK(!(atomic_fetch_or(&seen[fynx_be32(packets[i].aad) & 1][number / 64], bit) & bit));
@@ -82,6 +84,13 @@ static void *host(void *argument) {
   return NULL;
 }
 
+/* Another SA for the worker whose turn it is, and none for the other: they share the first one. */
+static void bind_one(struct side *s, uint32_t turn) {
+  const uint32_t spis[2] = {fynx_spi_reserve(s->plane), 0x2000 + turn};
+  if (s->bound) CHECK(fynx_child_remove(s->plane, s->bound) == 0);
+  CHECK(world_bound(s->plane, 1000 + turn, spis, 64, 1 + turn % queues, &s->bound) == 0);
+}
+
 static void *watcher(void *argument) {
   static _Thread_local uint8_t room[1 << 18];
   uint64_t counters[64], drops[64];
@@ -97,6 +106,8 @@ static void *watcher(void *argument) {
       CHECK(info.vnet && info.tso);
       if (restarting && turn % 16 == 0) CHECK(fynx_worker_restart(sides[i].plane, 1 + turn / 16 % queues) == 0);
     }
+    if (restarting && turn % 4 == 1)
+      for (int i = 0; i < 2; i++) bind_one(&sides[i], turn / 4);
     if (restarting && turn % 256 == 8) atomic_store(&deaths, 2);
     nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
   }

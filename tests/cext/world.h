@@ -29,13 +29,14 @@ static struct fynx_path world_path(uint8_t last, uint16_t port) {
   return path;
 }
 
-static int world_install(struct fynx_plane *plane, uint64_t handle, uint32_t spi_in, uint32_t spi_out, uint32_t window,
-                         struct fynx_child **child) {
+static int world_bound(struct fynx_plane *plane, uint64_t handle, const uint32_t spis[2], uint32_t window, uint32_t resource,
+                       struct fynx_child **child) {
   static const uint8_t key[16] = "one key for all", salt[4] = "salt";
   struct fynx_child_spec spec = {.handle = handle,
-                                 .tag = (uint32_t)handle,
-                                 .spi_in = spi_in,
-                                 .spi_out = spi_out,
+                                 .tag = resource ? 1 : (uint32_t)handle,
+                                 .resource = resource,
+                                 .spi_in = spis[0],
+                                 .spi_out = spis[1],
                                  .window = window,
                                  .outbound = 1,
                                  .ops = (uintptr_t)&toy_ops,
@@ -49,6 +50,12 @@ static int world_install(struct fynx_plane *plane, uint64_t handle, uint32_t spi
                                  .n_local = 2,
                                  .n_remote = 2};
   return fynx_child_install(plane, &spec, child);
+}
+
+static int world_install(struct fynx_plane *plane, uint64_t handle, uint32_t spi_in, uint32_t spi_out, uint32_t window,
+                         struct fynx_child **child) {
+  const uint32_t spis[2] = {spi_in, spi_out};
+  return world_bound(plane, handle, spis, window, 0, child);
 }
 
 /* A UDP packet of `size` octets from 198.18.2.7 to 198.18.1.9. */

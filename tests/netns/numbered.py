@@ -71,12 +71,13 @@ def stream(sender: Gateway, place: Gateway, source: str, address: str) -> Iterat
         told.arrived, told.twice = map(int, _end(taking))
 
 
-def _inside(place: Gateway, program: str, *arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def _inside(place: Gateway, program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     line = ["ip", "netns", "exec", place.place.name, sys.executable, "-c", program, *arguments]
-    process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
 
 
 def _end(process: subprocess.Popen[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,20 @@ def begin(world: World, workers: object) -> None:
     world.gateways["left"].up()
     for gateway in world.gateways.values():
         until(gateway.established, f"a tunnel at {gateway.side}: {gateway.log()}")
+
+
+def per_worker(world: World) -> None:
+    for gateway in world.gateways.values():
+        gateway.child["per_worker"] = True
+    begin(world, 2)
+    for gateway in world.gateways.values():
+        until(lambda gateway=gateway: len(bound(gateway)) == 3, f"one for each worker: {gateway.log()}")
+
+
+def bound(gateway: Gateway) -> dict[int, dict[str, Any]]:
+    """The Child SAs by their workers."""
+    children = [child for peer in gateway.status()["peers"] for child in peer["children"] if child["state"] == "active"]
+    return {child["resource"]: child for child in children}
 
 
 def restarts(gateway: Gateway) -> int:
@@ -68,3 +83,35 @@ def test_a_worker_that_there_is_not_cannot_be_restarted(world: World, left: Gate
     assert refused.returncode == 1
     assert "no worker has this number" in refused.stderr
     assert restarts(left) == 0
+
+
+def test_each_worker_sends_on_its_own_child_sa(world: World, left: Gateway, right: Gateway) -> None:
+    per_worker(world)
+    with stream(left, right, INNER["left"], INNER["right"]) as passed:
+        until(lambda: all(bound(left)[worker]["packets_out"] > 100 for worker in (1, 2)), "both workers send")
+    assert (passed.lost, passed.twice) == (0, 0)
+    ours, theirs = bound(left), bound(right)
+    assert {one["spi_out"]: one["packets_out"] for one in ours.values()} == {
+        one["spi_in"]: one["packets_in"] for one in theirs.values()
+    }
+    senders = {each["worker"]: each for each in left.status()["plane"]["workers"] if each["direction"] == "out"}
+    for worker in (1, 2):
+        assert ours[worker]["packets_out"] == senders[worker]["counters"]["packets_out"]
+    assert ours[0]["packets_out"] == 0, "the first one is for those that have none"
+    assert "net (worker 2)" in left.ask("status").stdout
+
+
+def test_they_are_rekeyed_and_taken_down_while_packets_pass(world: World, left: Gateway, right: Gateway) -> None:
+    per_worker(world)
+    before = {one["spi_out"] for one in bound(left).values()}
+    with stream(left, right, INNER["left"], INNER["right"]) as passed:
+        left.ask("rekey", "right", "net")
+        until(
+            lambda: len(bound(left)) == 3 and not before & {one["spi_out"] for one in bound(left).values()}, "new SAs"
+        )
+        right.ask("rekey", "left")
+        left.ask("workers", "restart", "1")
+    assert (passed.lost, passed.twice) == (0, 0)
+    left.ask("down", "right", "net")
+    for gateway in (left, right):
+        until(lambda gateway=gateway: not bound(gateway), "all of them are gone")

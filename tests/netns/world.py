@@ -51,7 +51,7 @@ def run(*command: str, stdin: str | None = None, check: bool = True, within_s: f
     return done.stdout
 
 
-def until(true: Callable[[], object], what: str, within_s: float = 15.0) -> None:
+def until(true: Callable[[], object], what: str, within_s: float = 40.0) -> None:
     end = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < end, f"not within {within_s} s: {what}"
@@ -126,7 +126,7 @@ class Gateway:
         self.wait()
 
     def wait(self) -> None:
-        until(self._ready, f"{self.side} runs: {self.log()}")
+        until(self._ready, f"{self.side} runs: {self.log()}", 40.0)
 
     def write(self) -> None:
         self.file.touch(mode=0o600)
@@ -156,7 +156,7 @@ class Gateway:
     def again(self) -> subprocess.CompletedProcess[str]:
         """A second ``fynx run`` of the same configuration, to its end."""
         line = ["ip", "netns", "exec", self.place.name, *self.line]
-        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=30, env=self._environment())
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, env=self._environment())
 
     def stop(self) -> float:
         """SIGTERM; returns the seconds that it took."""
@@ -179,13 +179,13 @@ class Gateway:
 
     def ask(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "fynx", *arguments, "-c", str(self.file)]
-        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=30, env=self._environment())
+        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, env=self._environment())
         assert not check or done.returncode == 0, f"{arguments}: {done.returncode}: {done.stderr}\n{self.log()}"
         return done
 
     def up(self) -> None:
         with Control(self._socket) as control:
-            control.ask("up", peer=self.other, timeout_s=10)
+            control.ask("up", peer=self.other, timeout_s=40)
 
     def status(self) -> dict[str, Any]:
         with Control(self._socket) as control:

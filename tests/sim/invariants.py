@@ -74,7 +74,7 @@ def _own(node: Node) -> list[str]:
         "plane": node.plane.children.keys() == children.keys(),
         "SPIs reserved": not node.plane.reserved and not any(sa.reserved for sa in sas.values()),
         "parked work": not endpoint._turns._parked,
-        "twins": len(sas) <= 1 and len(children) == len({child.name for child in children.values()}),
+        "twins": len(sas) <= 1 and len(children) == len({(child.name, child.resource) for child in children.values()}),
         "waiting": not any(sa.working or sa.deferred or sa.queue or sa.exchange for sa in sas.values()),
         "undecided": not any(sa.successor or sa.heir_of for sa in sas.values()),
         "child states": all(child.state is ChildState.ACTIVE for child in children.values()),

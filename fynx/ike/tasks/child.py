@@ -9,8 +9,8 @@ from typing import Any
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildDiffers, ChildRefused, ProposalChosen
-from fynx.ike import standby, transport, twins, virtual
-from fynx.ike.child import ChildSa
+from fynx.ike import resources, standby, transport, twins, virtual
+from fynx.ike.child import ChildSa, Group
 from fynx.ike.exchange import first_error, maybe, notify, one
 from fynx.ike.negotiate import Choice, check_esp_answer, offer_esp
 from fynx.ike.policy import ChildPolicy
@@ -38,7 +38,8 @@ class ChildTask:
     """Makes one Child SA. A refusal of the child leaves the IKE SA alone (section 2.21.2).
 
     Options: ``child`` (its name), ``remake`` (although one of that name stands),
-    ``rekey`` (handle of the one to replace), ``ke`` (the method the peer asked for).
+    ``rekey`` (handle of the one to replace), ``ke`` (the method the peer asked for), ``resource`` (the worker that
+    gets one of its own).
     """
 
     def __init__(self, sa: IkeSa, exchange: int, options: Mapping[str, object]) -> None:
@@ -47,6 +48,8 @@ class ChildTask:
         self.first = exchange == ExchangeType.IKE_AUTH
         rekey = options.get("rekey")
         self.old: ChildSa | None = sa.children.get(rekey) if isinstance(rekey, int) else None
+        resource = options.get("resource")
+        self.resource = resource if isinstance(resource, int) else self.old.resource if self.old is not None else 0
         method = options.get("ke")
         self.kex = Kex(method if isinstance(method, int) else 0)
         self.spi_in = 0
@@ -76,7 +79,7 @@ class ChildTask:
             raise FynxError("the Child SA to rekey is gone")
         self.spi_in = yield from self._reserve()
         self.offered = offer_esp(policy.esp, self.spi_in.to_bytes(4, "big"), initial=self.first)
-        out.add(*said(policy.mode, policy.aggregation), SaPayload(self.offered))
+        out.add(*said(policy.mode, policy.aggregation), *resources.said(policy, self.resource), SaPayload(self.offered))
         if not self.first:
             self.ni = self.sa.random(NONCE_LEN)
             out.add(NoncePayload(self.ni))
@@ -87,8 +90,11 @@ class ChildTask:
     def _wanted(self, policy: ChildPolicy) -> tuple[Selectors, Selectors]:
         """The selectors to ask for: with the packet that wants them first, or those of its two addresses alone."""
         asked = self.sa.packets.get(self.name) if self.old is None else None
-        if self.old is not None and policy.single_pair:
-            return self.old.local_ts, self.old.remote_ts
+        like = self.old if policy.single_pair else None
+        if "resource" in self.options:
+            like = resources.wanted(self.sa, self.name)
+        if like is not None:
+            return like.local_ts, like.remote_ts
         local, remote = with_packet(asked, policy.local, policy.remote)
         if asked is not None and (policy.single_pair or "single" in self.options):
             return _between(local, asked[0]), _between(remote, asked[1])
@@ -112,7 +118,11 @@ class ChildTask:
             if maybe(message, SaPayload) is not None:  # the peer has made it: take it back
                 self.sa.start(ExchangeType.INFORMATIONAL, delete_spi=self.spi_in)
             self.sa.release(self.spi_in)
-            if self.old is None or rekey_child.failed(self.sa, self.old, error):
+            if self.old is not None:
+                tell = rekey_child.failed(self.sa, self.old, error)
+            else:
+                tell = not self.resource or resources.refused(self.sa, self.name, error)
+            if tell:
                 self._refused(error)
 
     def _complete(self, message: Incoming) -> Running:
@@ -137,10 +147,25 @@ class ChildTask:
         local, remote = narrow(local, local), narrow(remote, remote)
         agreed = Agreed(policy, choice, self.spi_in, local, remote, not lost, translated, terms.tfc_allowed)
         agreed.aggregation = aggregation(policy, terms)
+        self._bind(agreed, message)
         yield from install(self.sa, agreed, self._material(initiator=True))
         self._installed(lost=lost)
-        if self.old is None:
+        if self.old is None and not self.resource:
             self._remember(newest(self.sa), terms)
+
+    def _bind(self, agreed: Agreed, message: Incoming) -> None:
+        """The worker and the companions of a Child SA that we asked for."""
+        agreed.resource = self.resource
+        first = resources.wanted(self.sa, self.name) if "resource" in self.options else None
+        if self.old is not None:
+            agreed.group = self.old.group
+        elif first is not None:
+            resources.check(first, agreed.choice.suite, (agreed.local, agreed.remote))
+            agreed.group = first.group
+        elif self.resource:
+            raise FynxError("the Child SA whose worker was to have its own is gone")
+        elif agreed.policy.resources and resources.heard(message):
+            agreed.group = Group(ours=True)
 
     def _remember(self, child: ChildSa, terms: Terms) -> None:
         """Whether traffic outside these selectors is worth another request: not where the packet that asked is."""
@@ -237,6 +262,10 @@ class ChildTask:
         outbound = self.old is None and not held
         agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound, translated, terms.tfc_allowed)
         agreed.aggregation = aggregation(policy, terms)
+        if self.old is not None:
+            agreed.resource, agreed.group = self.old.resource, self.old.group
+        elif policy.resources and resources.heard(message):
+            agreed.resource, agreed.group = resources.place(self.sa, policy, (local, remote))
         yield from install(self.sa, agreed, self._material(initiator=False))
         child = newest(self.sa)
         child.held = held
@@ -247,6 +276,7 @@ class ChildTask:
             rekey_child.replaced_by_peer(self.old, child, min(self.ni, self.nr))
         self.answer = [
             *said(policy.mode, agreed.aggregation),
+            *(resources.said(policy, agreed.resource) if resources.heard(message) else ()),
             SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),)),
         ]
         if granted.more:
@@ -266,7 +296,7 @@ class ChildTask:
         if rekey is not None:
             self.old = rekey_child.named(sa, rekey)
         elif len(sa.children) >= sa.services.policy.children_per_sa:
-            raise PeerFault(NotifyType.NO_ADDITIONAL_SAS, "this IKE SA has as many Child SAs as we allow")
+            raise PeerFault(resources.limit(message), "this IKE SA has as many Child SAs as we allow")
 
     # Both.
 

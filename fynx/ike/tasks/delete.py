@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fynx.events import ChildDown, NotifyReceived, PeerAlive
-from fynx.ike import standby
+from fynx.ike import resources, standby
 from fynx.ike.child import ChildSa
 from fynx.ike.exchange import every
 from fynx.ike.hints import invalid_spi
@@ -81,6 +81,7 @@ class DeleteTask:
                 continue
             if child.state is not ChildState.DELETING:  # else both deleted at once: each names only its own half
                 self.answer.append(_spi(child.spi_in))
+            resources.given_up(child)
             replaced = carried_on(self.sa, child) or self._another(child)
             remove_child(self.sa, child, "deleted by the peer", confirmed=True, linger=replaced, cause="peer")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildUp
 from fynx.ike import virtual
-from fynx.ike.child import ChildSa
+from fynx.ike.child import ChildSa, Group
 from fynx.ike.effects import LogKeys
 from fynx.ike.keymat import derive_child
 from fynx.ike.negotiate import Choice
@@ -54,6 +54,8 @@ class Agreed:
     translated: tuple[bytes, bytes] | None = None
     tfc_allowed: bool = True
     aggregation: Aggregation | None = None
+    resource: int = 0
+    group: Group | None = None
 
 
 def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
@@ -80,6 +82,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         remote_ts=agreed.remote,
         window=policy.window,
         aggregation=agreed.aggregation,
+        resource=agreed.resource,
         outbound=agreed.outbound,
         translated=agreed.translated,
         tfc_allowed=agreed.tfc_allowed,
@@ -94,6 +97,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
     )
     child.low, child.ours = min(material.ni, material.nr), material.initiator
     child.aggregated = spec.aggregation is not None
+    child.resource, child.group = agreed.resource, agreed.group
     child.advance(ChildEvent.INSTALLED)
     sa.children[spec.handle] = child
 

@@ -61,6 +61,10 @@ class TunPlane(EnginePlane):
         self._addressed = False
 
     @property
+    def workers(self) -> int:
+        return len(self._fds)
+
+    @property
     def mark(self) -> int:
         return self._place.table
 

@@ -41,11 +41,10 @@ def peer(name: str, ids: tuple[bytes, bytes], nets: tuple[str, str], remote: str
 
 
 def changed(policy: PeerPolicy, changes: Mapping[str, object]) -> PeerPolicy:
-    """``children`` counts how many are kept; ``aggregation`` is theirs."""
+    """``children`` counts how many are kept; ``aggregation`` and ``resources`` are theirs."""
     kept = dict(changes)
-    if "aggregation" in kept:
-        wanted: Any = kept.pop("aggregation")
-        policy = replace(policy, children=tuple(replace(one, aggregation=wanted) for one in policy.children))
+    theirs: dict[str, Any] = {name: kept.pop(name) for name in ("aggregation", "resources") if name in kept}
+    policy = replace(policy, children=tuple(replace(one, **theirs) for one in policy.children))
     if "children" in kept:
         kept["children"] = policy.children[: int(str(kept["children"]))]
     return replace(policy, **kept)  # type: ignore[arg-type]
