@@ -126,6 +126,8 @@ def _child(record: object) -> Iterator[tuple[str, Wrong]]:
         yield from _hosts(record)
         if record.iptfs is not None:
             yield "iptfs", Wrong("aggregated payloads carry whole IP packets", "mode: tunnel; or leave iptfs out")
+    if record.per_worker and record.single_pair:
+        yield "per_worker", Wrong("each pair of addresses has its own Child SA already", "leave one of the two out")
     sides = [{len(child_selector(text).start) for text in side} for side in (record.local, record.remote)]
     dynamic = any(0 in side for side in sides)
     if sides[0].isdisjoint(sides[1]) and not dynamic:
