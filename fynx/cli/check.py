@@ -9,7 +9,7 @@ import click
 from fynx.cli.failure import CONFIGURATION
 from fynx.cli.options import config_file, json_option, plugin_option
 from fynx.cli.output import as_json as print_json
-from fynx.config import Config, load
+from fynx.config import Config, crashing, load
 from fynx.errors import ConfigError, Problem
 from fynx.kernel.file import from_file
 from fynx.run.policy import host_policy
@@ -27,7 +27,9 @@ def check(file: Path | None, config: Path | None, files: tuple[Path, ...], as_js
     """
     chosen = config_file(file or config)
     try:
-        loaded = load(chosen, files=[from_file(each) for each in files])
+        extra = [from_file(each) for each in files]
+        loaded = load(chosen, files=extra, left_out=crashing(chosen, extra))
+        _complete(loaded, chosen)
         host_policy(loaded, loaded.registry, resolve={})
     except ConfigError as error:
         if not as_json:
@@ -42,6 +44,20 @@ def check(file: Path | None, config: Path | None, files: tuple[Path, ...], as_js
     children = sum(len(peer.children) for peer in loaded.peers.values())
     counts = (_count(len(loaded.peers), "peer"), _count(children, "child", "children"))
     click.echo(f"{chosen}: ok: {', '.join(counts)}, {_count(len(loaded.registry.plugins), 'plugin')}")
+
+
+def _complete(config: Config, file: Path) -> None:
+    """``fynx run`` would go on without a plugin that takes the program down; here that is an error."""
+    if not config.left_out:
+        return
+    lost = f"; not served: {', '.join(sorted(config.closed))}" if config.closed else ""
+    remedy = "fynx plugins test {}; without it: remove it from the list"
+    raise ConfigError(
+        tuple(
+            Problem(f"plugin {name!r}: {why}{lost}", path="plugins", remedy=remedy.format(name), file=str(file))
+            for name, why in config.left_out.items()
+        )
+    )
 
 
 def _summary(file: Path, config: Config) -> dict[str, object]:

@@ -120,6 +120,9 @@ def _show(found: Mapping[str, Any]) -> None:
         click.echo(_offloads(plane))
     if any(child["encap"] != "udp" for peer in found["peers"] for child in peer["children"]):
         click.echo("ESP without UDP: the kernel sends and receives it packet by packet, several times slower")
+    for name, one in found.get("plugins", {}).items():
+        where = "everywhere" if one["everywhere"] else "for these peers"
+        click.echo(f"plugin {name} is left out {where} ({', '.join(one['peers']) or 'no peer wants it'}): {one['why']}")
     for warning in _warnings(plane):
         click.echo(f"warning: {warning}", err=True)
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import resource
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,10 @@ import click
 
 from fynx.cli.logs import set_up
 from fynx.cli.options import config_file, config_option, plugin_option
-from fynx.config import Config, load
+from fynx.config import Config, crashing, load
 from fynx.errors import FynxError
 from fynx.kernel.file import from_file
+from fynx.kernel.watch import reach_system_calls
 from fynx.run.files import default_directory
 from fynx.run.host import Host
 
@@ -39,11 +41,23 @@ def run(
     Events go to stdout, everything else to stderr.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold every key
-    loaded = load(config_file(config), files=[from_file(file) for file in files])
+    path, extra = config_file(config), [from_file(file) for file in files]
+    loaded = load(path, files=extra, left_out=crashing(path, extra))
     set_up(style, verbose=verbose)
+    reach_system_calls()
+    for line in _left_out(loaded):
+        log.error("%s", line)
     for warning in loaded.warnings:
         log.warning("%s", warning)
     return asyncio.run(_run(loaded, leave_open=leave_open))
+
+
+def _left_out(config: Config) -> Iterator[str]:
+    """Plugins that would have taken us down, and what cannot be served without them."""
+    for name, why in config.left_out.items():
+        yield f"plugin {name} {why}: it is left out. Look at it: fynx plugins test {name}"
+    for peer in sorted(config.closed):
+        yield f"peer {peer} is not served: its settings want a plugin that is left out; what it protects stays closed"
 
 
 async def _run(config: Config, *, leave_open: bool) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from fynx.config import closed
 from fynx.config.checks import check_pinned, check_psk, record_checks, text_checks
 from fynx.config.decode import BAD, NAME, Decoder, Rules
 from fynx.config.model import Choice, Config
@@ -21,9 +22,12 @@ from fynx.config.secret import Secrets, is_reference, read_at_most
 from fynx.config.sections import Sections
 from fynx.config.tree import LARGEST, Mark, Node, Scalar, Table, find, plain
 from fynx.errors import ConfigError, PluginError
+from fynx.kernel.declared import declared
+from fynx.kernel.entrypoints import Candidate
 from fynx.kernel.file import FileCandidate
 from fynx.kernel.loader import boot, installed, select
 from fynx.kernel.registry import Registry
+from fynx.kernel.trial import crashes
 from fynx.plugin.auth import Secret
 from fynx.plugin.store import OpenStore
 
@@ -37,11 +41,13 @@ def load(
     environment: Mapping[str, str] | None = None,
     base: Path | None = None,
     files: Sequence[FileCandidate] = (),
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> Config:
     """The configuration in a file (a Path, or text without a line feed) or in the text itself.
 
     ``registry`` stands in for booting the plugins that the file lists; ``base`` is the folder that ``@file:`` starts
-    from, the file's own by default; ``files`` are plugins that no list names. ``Config.registry`` is what booted.
+    from, the file's own by default; ``files`` are plugins that no list names; ``left_out`` are plugins that are not to
+    be booted, and why: peers that cannot do without stay closed. ``Config.registry`` is what booted.
     Raises ``ConfigError`` with every problem.
     """
     file = _read(source)
@@ -50,14 +56,43 @@ def load(
     if not isinstance(tree, Table):
         problems.error("keys and values belong here", mark=tree.mark, remedy="fynx init writes an example")
         raise ConfigError(problems.errors)
-    booted = registry or _boot(tree, problems, files)
+    booted = registry or _boot(tree, problems, files, left_out)
     if booted is None:
         raise ConfigError(problems.errors)
-    loading = _Loading(file, tree, booted, problems, dict(os.environ if environment is None else environment), base)
-    config = loading.config()
+    given = dict(os.environ if environment is None else environment)
+    config = _Loading(file, tree, booted, problems, given, base).config()
+    names = closed.peers_of(problems.errors, tree) if left_out else frozenset()
+    if names:
+        again = Problems(file.name)
+        config = _Loading(file, closed.closed(tree, names), booted, again, given, base).config()
+        problems = problems if again.errors else again
     if problems.errors or config is None:
         raise ConfigError(problems.errors)
-    return config
+    return replace(config, left_out=left_out, closed=names)
+
+
+def crashing(source: str | Path, files: Sequence[FileCandidate] = ()) -> Mapping[str, str]:
+    """The plugins of third parties that the file lists and that take the program down, each with how. It forks.
+
+    Raises ``PluginError`` for one that a host must not do without: it may be the one that says who may connect.
+    """
+    file = _read(source)
+    problems = Problems(file.name)
+    tree = parse(file.data, problems)
+    names = _plugin_names(tree, problems) if isinstance(tree, Table) else None
+    chosen, _ = select(names or (), installed())
+    candidates = [*(one.candidate for one in chosen), *files]
+    found = crashes(candidates)
+    for one in candidates:
+        if one.name in found and not _dispensable(one):
+            raise PluginError(one.name, found[one.name], distribution=one.origin)
+    return found
+
+
+def _dispensable(candidate: Candidate) -> bool:
+    """By its source: it asks not to decide who may connect."""
+    told = declared(candidate)
+    return told.api is not None and "fynx_authorize" not in told.hooks
 
 
 def boot_listed(source: str | Path, files: Sequence[FileCandidate] = ()) -> Registry:
@@ -105,7 +140,9 @@ def _read(source: str | Path) -> _File:
     raise ConfigError(problem.errors)
 
 
-def _boot(tree: Table, problems: Problems, files: Sequence[FileCandidate]) -> Registry | None:
+def _boot(
+    tree: Table, problems: Problems, files: Sequence[FileCandidate], left_out: Mapping[str, str] = MappingProxyType({})
+) -> Registry | None:
     """Boots what ``plugins`` lists, or of it what there is, so that the rest of the file can be looked at too: the
     problems then say what is missing. None when nothing boots."""
     names = _plugin_names(tree, problems)
@@ -114,7 +151,8 @@ def _boot(tree: Table, problems: Problems, files: Sequence[FileCandidate]) -> Re
     chosen, errors = select(names, installed())
     registry = None
     try:
-        registry = boot([one.name for one in chosen] if errors else names, files=files)
+        wanted = [one.name for one in chosen if one.name not in left_out] if errors or left_out else names
+        registry = boot(wanted, files=[one for one in files if one.name not in left_out])
     except PluginError as error:
         errors = (*errors, error)
     except ConfigError as error:

@@ -283,3 +283,7 @@ class Config:
         default_factory=dict, repr=False, compare=False, metadata={"internal": True}
     )
     """Line and column by YAML path."""
+    left_out: Mapping[str, str] = field(default_factory=dict, compare=False, metadata={"internal": True})
+    """Plugins that the file lists and that are not there, with the reason."""
+    closed: frozenset[str] = field(default=frozenset(), compare=False, metadata={"internal": True})
+    """Peers that cannot do without them: nobody can connect, and what they protect stays closed."""

@@ -46,6 +46,7 @@ from fynx.run.resolve import Resolver, path_among, resolve_all
 from fynx.run.services import serve
 from fynx.run.status import status
 from fynx.run.token_secret import crash_secret, forget, only_if_up
+from fynx.run.watched import Watched, refuse_closed
 from fynx.run.work import Worker
 
 log = logging.getLogger("fynx.run")
@@ -76,7 +77,7 @@ class Host:
         self.metrics = metrics or Metrics(self._plane_counters)
         self._outside: dict[str, tuple[str, ...]] = {}
         self._callers = {name: Caller(name, peer, self, self._resolver) for name, peer in config.peers.items()}
-        self._stopping = False
+        self._stopping, self._watched = False, Watched(registry)
         self._hurried, self._reloading = asyncio.Event(), asyncio.Lock()
 
     # Life.
@@ -125,9 +126,9 @@ class Host:
         resolved = await resolve_all(self._resolver, self.config)
         secret = crash_secret(self.config, self.registry, self._files)
         policy = host_policy(self.config, self.registry, resolve=resolved, crash_secret=secret)
-        endpoint = Endpoint(policy, self.registry.algorithms, (CORE, *self.registry.extensions), os.urandom)
+        endpoint = Endpoint(policy, self.registry.algorithms, (CORE, *self._watched.extensions()), os.urandom)
         driver = self._driver = Driver(endpoint, self, loop)
-        port = self.port = await open_port(self.config.host.transport, self.registry, driver.datagram)
+        port = self.port = await open_port(self.config.host.transport, self._watched, driver.datagram)
         plane = self.plane = await self._open_plane(driver, port)
         leases = self._leases = Leases(policy.pools, store_of(self.config, self.registry), loop)
         driver.open(port, plane, Worker(self.registry, plane, loop, leases=leases))
@@ -136,16 +137,18 @@ class Host:
         self._expect()
         self._guards.begin(adopted(self._note))
         port.attach()
+        self._watched.start()
         if self._files is not None:
             self._control = ControlServer(self._files.socket, self)
             await self._control.open()
-        self._services = [loop.create_task(serve(service, self)) for service in self.registry.services]
+        self._services = [loop.create_task(serve(service, self, self._watched)) for service in self.registry.services]
         self._services.append(loop.create_task(keep_name_servers(self, self.config.host.resolv_conf)))
 
     async def _close(self, *, leave_open: bool) -> None:
         for task in self._services:
             task.cancel()
         await asyncio.gather(*self._services, return_exceptions=True)
+        self._watched.watch.stop()
         if self._control is not None:
             await self._control.close()
         if self.plane is not None:
@@ -198,16 +201,18 @@ class Host:
         snapshots = driver.endpoint.snapshot()
         pools = self._leases.status() if self._leases is not None else {}
         told = self.counters()
-        return status(self.config, snapshots, plane, now=driver.now, waiting=waiting, counters=told, pools=pools)
+        found = status(self.config, snapshots, plane, now=driver.now, waiting=waiting, counters=told, pools=pools)
+        return {**found, **self._watched.status(self.config)}
 
     def counters(self) -> Mapping[str, int]:
         own = {**self.driver.counters, **(self.port.counters() if self.port is not None else {})}
-        return {**own, **self.driver.endpoint.counters(), **self.registry.notify.counters()}
+        return {**own, **self.driver.endpoint.counters(), **self._watched.counters()}
 
     async def up(self, peer: str, child: str = "", *, timeout_s: float = UP_S) -> None:
         """Returns when the children stand (all that start by themselves, or the one named). Raises HostError."""
         caller = self._caller(peer)
         children = self._children(peer, child)
+        refuse_closed(self.config, peer)
         if self._guards is not None:
             self._guards.close_again(peer)
         caller.want(children)

@@ -9,9 +9,9 @@ from typing import Literal
 
 from fynx.config.model import Choice
 from fynx.errors import FynxError, PluginError
-from fynx.kernel.registry import Registry
 from fynx.plugin.transport import Datagram, Deliver, HintingPort, Path, Port, PortSocket
 from fynx.run.failures import from_os
+from fynx.run.watched import Watched
 
 log = logging.getLogger("fynx.run")
 
@@ -19,8 +19,9 @@ log = logging.getLogger("fynx.run")
 OPEN_S = 30.0
 
 
-async def open_port(chosen: Choice, registry: Registry, deliver: Deliver) -> FencedPort:
+async def open_port(chosen: Choice, watched: Watched, deliver: Deliver) -> FencedPort:
     """Raises HostError (a port in use, no permission) or ``PluginError`` for what only a bug can be."""
+    registry = watched.registry
     registry.require("transport", chosen.name)
     try:
         async with asyncio.timeout(OPEN_S):
@@ -34,15 +35,19 @@ async def open_port(chosen: Choice, registry: Registry, deliver: Deliver) -> Fen
         raise PluginError(
             owner, f"transport {chosen.name} cannot be opened: {type(error).__name__}: {error}"
         ) from error
-    return FencedPort(port, chosen.name, registry)
+    return FencedPort(port, chosen.name, watched)
 
 
 class FencedPort:
     """``Port``, and ``lost``: datagrams that were not sent."""
 
-    def __init__(self, port: Port, transport: str, registry: Registry) -> None:
+    def __init__(self, port: Port, transport: str, watched: Watched) -> None:
         self._port, self._transport = port, transport
-        self._plugin = registry.owners.get(("transport", transport), transport)
+        self._plugin = watched.registry.owners.get(("transport", transport), transport)
+        foreign, watch = watched.owner("transport", transport), watched.watch
+        self._send: Callable[[Sequence[Datagram]], None] = port.send
+        if foreign:
+            self._send = lambda batch: watch.call(foreign, f"transport {transport}.send", lambda: port.send(batch))
         self._failed = 0
         self._dropped = 0
 
@@ -62,7 +67,7 @@ class FencedPort:
 
     def send(self, batch: Sequence[Datagram]) -> None:
         try:
-            self._port.send(batch)
+            self._send(batch)
         except Exception as error:  # a plugin's bug
             self._dropped += len(batch)
             self._complain("send", error)

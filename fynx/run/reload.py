@@ -33,7 +33,7 @@ async def prepare(old: Config, before: HostPolicy, registry: Registry, resolver:
     source = file or old.source
     if not source:
         raise HostError("this host was not started from a file: name one")
-    written = await asyncio.to_thread(load, Path(source), registry=registry)
+    written = await asyncio.to_thread(load, Path(source), registry=registry, left_out=old.left_out)
     return await compared(old, before, written, registry, resolver)
 
 

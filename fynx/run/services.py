@@ -9,6 +9,7 @@ from typing import Protocol
 from fynx.config.model import Config
 from fynx.metrics import Metrics
 from fynx.plugin.service import Histogram, Service
+from fynx.run.watched import Watched
 
 log = logging.getLogger("fynx.run")
 
@@ -56,9 +57,9 @@ class View:
         await self._host.down(peer)
 
 
-async def serve(service: Service, host: Served) -> None:
+async def serve(service: Service, host: Served, watched: Watched) -> None:
     """Until cancelled; a service that fails is named in the log and stays ended."""
     try:
-        await service.run(View(host))
+        await watched.run(service, View(host))
     except Exception:
         log.exception("service %s ended", service.name)

@@ -17,12 +17,15 @@ from fynx.kernel import loader
 from fynx.kernel.limit import Overtime, within
 from fynx.kernel.notify import Listener, Notify
 from fynx.kernel.registry import PluginInfo
+from fynx.kernel.watch import Watch
 from fynx.plugin import Algorithms, AuthContext, AuthValue, Cipher, Datagram, EspSuite, Identity, Path
 from fynx.plugin.work import Sign, Verify
 from fynx.run import foreign
 from fynx.run.foreign import Foreign, foreign_owner
 from fynx.run.host import Host
 from fynx.run.ports import FencedPort
+from fynx.run.services import serve
+from fynx.run.watched import Watched
 from fynx_plugins.memory import Switchboard
 from tests.unit.kernel.conftest import site  # noqa: F401  the fixture
 from tests.unit.kernel.site import HEAD, Site
@@ -170,7 +173,7 @@ class WildPort:
 
 
 def test_a_transport_that_raises_is_named_and_what_it_had_is_counted_as_lost(caplog: pytest.LogCaptureFixture) -> None:
-    port = FencedPort(WildPort(), "wild", replace(registry(), owners={("transport", "wild"): "acme"}))  # type: ignore[arg-type]
+    port = FencedPort(WildPort(), "wild", Watched(replace(registry(), owners={("transport", "wild"): "acme"})))  # type: ignore[arg-type]
     for _ in range(3):
         port.send([Datagram(Path("192.0.2.1", 4500, "192.0.2.2", 4500), b"octets of a peer")])
     port.close()
@@ -239,3 +242,66 @@ def test_a_cipher_that_raises_costs_the_packet_and_is_named(caplog: pytest.LogCa
         ops.close()
     assert "cipher wild raises ZeroDivisionError" in caplog.text
     assert b"plain text".hex() not in caplog.text
+
+
+class HangingPort(WildPort):
+    def send(self, batch: Sequence[Datagram]) -> None:
+        while True:
+            pass
+
+
+def of_acme(kind: str, name: str) -> Watched:
+    """A registry in which this is another distribution's; what does not return is broken off after 50 ms."""
+    plugins = {"acme": PluginInfo("acme", "acme-dist", "1", "acme")}
+    found = Watched(replace(registry(), owners={(kind, name): "acme"}, plugins=plugins), Watch(0.05))
+    found.start()
+    return found
+
+
+def test_a_transport_that_does_not_return_loses_its_datagrams_and_is_broken_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    watched = of_acme("transport", "wild")
+    port = FencedPort(HangingPort(), "wild", watched)  # type: ignore[arg-type]
+    port.send([Datagram(Path("192.0.2.1", 4500, "192.0.2.2", 4500), b"octets")])
+    watched.watch.stop()
+    assert port.counters() == {"datagrams_lost": 1, "transport_failed": 1}
+    assert "plugin acme: transport wild.send did not return within 0.05 s and is broken off" in caplog.text
+
+
+class Tick:
+    """A service that gives up the loop twice and then keeps it."""
+
+    name = "tick"
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    async def run(self, control: object) -> None:
+        await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+        except TimeoutError:
+            self.heard.append("a time-out reaches it")
+        while True:
+            pass
+
+
+def test_a_service_that_keeps_the_loop_is_broken_off_and_ended(caplog: pytest.LogCaptureFixture) -> None:
+    watched, service = of_acme("service", "tick"), Tick()
+
+    async def story() -> None:
+        left = Host(on_switchboard("left", Switchboard()), registry())
+        await serve(service, left, watched)
+
+    run(story)
+    watched.watch.stop()
+    assert service.heard == ["a time-out reaches it"]
+    assert "plugin acme: service did not return within 0.05 s and is broken off" in caplog.text
+    assert "service tick ended" in caplog.text
+
+
+def test_plugins_of_our_own_are_called_without_a_watch() -> None:
+    watched = Watched(registry())
+    assert [one.tasks for one in watched.extensions()] == [one.tasks for one in registry().extensions]
+    assert watched.owner("transport", "udp") == ""

@@ -1,0 +1,139 @@
+"""The watch over calls into plugins: what does not return is broken off and named, and nothing is thrown afterwards."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from fynx.kernel.limit import Overtime
+from fynx.kernel.watch import BrokenOff, Watch
+
+LIMIT_S = 0.05
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    found = Watch(LIMIT_S)
+    found.start()
+    yield found
+    found.stop()
+
+
+def forever() -> None:
+    while True:
+        pass
+
+
+def swallowing() -> None:
+    """Catches what a plugin may catch and goes on."""
+    while True:
+        with suppress(Exception):
+            forever()
+
+
+def swallowing_all_once() -> None:
+    try:
+        forever()
+    except BaseException:
+        forever()
+
+
+def saying_something_else() -> None:
+    try:
+        forever()
+    finally:
+        raise ValueError("another excuse")
+
+
+def late() -> int:
+    with suppress(BrokenOff):
+        forever()
+    return 1
+
+
+@pytest.mark.parametrize("hangs", [forever, swallowing, swallowing_all_once, saying_something_else, late])
+def test_a_call_that_does_not_return_is_broken_off_and_named(
+    watch: Watch, hangs: Callable[[], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(Overtime, match=r"task x\.process of plugin acme did not return within 0\.05 s"):
+        watch.call("acme", "task x.process", hangs)
+    assert "plugin acme: task x.process did not return within 0.05 s and is broken off" in caplog.text
+    assert f"{__file__}:" in caplog.text
+    assert watch.counters() == {"acme.task x.process.hung": 1}
+
+
+def test_a_call_that_returns_gives_what_it_returns_or_raises(watch: Watch) -> None:
+    assert watch.call("acme", "x", lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        watch.call("acme", "x", lambda: 1 // 0)
+    assert not watch.counters()
+
+
+def test_nothing_is_thrown_once_the_call_is_over(watch: Watch) -> None:
+    """Calls that end when the watch strikes, one after the other: whatever it throws stays inside of the call."""
+    ended = [0, 0]
+    for n in range(60):
+        stop = time.monotonic() + LIMIT_S * (0.98 + n / 600)
+        try:
+            watch.call("acme", "x", lambda stop=stop: wait_until(stop))
+        except Overtime:
+            ended[1] += 1
+        else:
+            ended[0] += 1
+    wait_until(time.monotonic() + LIMIT_S)
+    assert sum(ended) == 60
+
+
+def wait_until(moment: float) -> None:
+    while time.monotonic() < moment:
+        pass
+
+
+def test_a_call_inside_a_call_is_blamed_alone(watch: Watch) -> None:
+    def outer() -> str:
+        with pytest.raises(Overtime, match="of plugin inner"):
+            watch.call("inner", "x", forever)
+        return "outer goes on"
+
+    assert watch.call("outer", "x", outer) == "outer goes on"
+    assert watch.counters() == {"inner.x.hung": 1}
+
+
+def test_each_step_of_a_generator_is_watched(watch: Watch) -> None:
+    def steps() -> Iterator[str]:
+        yield "first"
+        forever()
+
+    driven = watch.drive("acme", "x", steps())  # type: ignore[arg-type]
+    assert next(driven) == "first"
+    with pytest.raises(Overtime):
+        next(driven)
+
+
+def test_what_a_generator_is_told_and_returns_passes_through(watch: Watch) -> None:
+    def steps() -> object:
+        heard = yield "ask"
+        with suppress(KeyError):
+            yield heard
+        return "end"
+
+    driven = watch.drive("acme", "x", steps())  # type: ignore[arg-type]
+    assert next(driven) == "ask"
+    assert driven.send("heard") == "heard"
+    with pytest.raises(StopIteration) as end:
+        driven.throw(KeyError("x"))
+    assert end.value.value == "end"
+
+
+def test_no_thread_stays_when_the_watch_is_stopped() -> None:
+    watch = Watch(0.02)
+    watch.start()
+    watch.stop()
+    end = time.monotonic() + 10
+    while any(one.name == "plugin-watch" and one.is_alive() for one in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
