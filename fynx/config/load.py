@@ -23,7 +23,7 @@ from fynx.config.sections import Sections
 from fynx.config.tree import LARGEST, Mark, Node, Scalar, Table, find, plain
 from fynx.errors import ConfigError, PluginError
 from fynx.kernel.declared import declared
-from fynx.kernel.entrypoints import Candidate
+from fynx.kernel.entrypoints import DISTRIBUTION, Candidate
 from fynx.kernel.file import FileCandidate
 from fynx.kernel.loader import boot, installed, select
 from fynx.kernel.registry import Registry
@@ -76,11 +76,14 @@ def crashing(source: str | Path, files: Sequence[FileCandidate] = ()) -> Mapping
 
     Raises ``PluginError`` for one that a host must not do without: it may be the one that says who may connect.
     """
+    there = installed()
+    if not files and all(one.distribution == DISTRIBUTION for same in there.values() for one in same):
+        return {}
     file = _read(source)
     problems = Problems(file.name)
     tree = parse(file.data, problems)
     names = _plugin_names(tree, problems) if isinstance(tree, Table) else None
-    chosen, _ = select(names or (), installed())
+    chosen, _ = select(names or (), there)
     candidates = [*(one.candidate for one in chosen), *files]
     found = crashes(candidates)
     for one in candidates:

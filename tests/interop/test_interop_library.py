@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
+import socket
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
@@ -14,6 +18,7 @@ from lab.charon import Charon
 from lab.plan import Plan
 from lab.topology import Topology, direct, inner
 
+import fynx
 from fynx.api.client import IpsecClient
 from fynx.api.config import ClientConfig, ServerConfig
 from fynx.api.datagram import checksum
@@ -77,6 +82,42 @@ def test_a_client_of_the_library_pings_through_strongswan_rekeys_and_says_goodby
         charon.load(PLAN.with_esp(cipher), world.left)
         world.left.namespace.inside(lambda: asyncio.run(test()))
         assert charon.ike_sa_count() == 0
+
+
+def serve_once(listening: socket.socket, page: bytes) -> None:
+    """On the kernel's TCP behind strongSwan: takes all until the other side ends, answers with digest and page."""
+    with listening, listening.accept()[0] as stream:
+        taken = hashlib.sha256()
+        while data := stream.recv(65536):
+            taken.update(data)
+        stream.sendall(taken.digest() + page)
+
+
+def test_tcp_of_a_program_without_a_kernel_of_its_own_goes_through_strongswan(tmp_path: Path) -> None:
+    sent, page = os.urandom(1_000_000), os.urandom(1_000_000)
+
+    async def test(gateway: str) -> None:
+        auth = fynx.psk("left.test", PLAN.secret)
+        here, there = (f"{HERE}/32",), (f"{THERE}/32",)
+        opening = fynx.connect(gateway, auth=auth, remote_id="right.test", local_networks=here, remote_networks=there)
+        async with asyncio.timeout(60), opening as tunnel:
+            reader, writer = await tunnel.open_connection(THERE, 8000)
+            writer.write(sent)
+            writer.write_eof()
+            answer = await reader.read()
+            writer.close()
+            assert answer == hashlib.sha256(sent).digest() + page
+
+    with strongswan(tmp_path) as (world, _):
+        listening = world.right.namespace.inside(lambda: socket.create_server((THERE, 8000)))
+        listening.settimeout(60)
+        server = threading.Thread(target=serve_once, args=(listening, page))
+        server.start()
+        try:
+            world.left.namespace.inside(lambda: asyncio.run(test(world.right.seen)))
+        finally:
+            listening.close()
+            server.join()
 
 
 def test_strongswan_dials_a_server_of_the_library(tmp_path: Path) -> None:

@@ -16,18 +16,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns.world import INNER, NETWORK, OUTER, SECRET, Gateway, World, until
+from tests.netns.world import INNER, INNER6, NETWORK, NETWORK6, OUTER, SECRET, Gateway, World, until
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all")
 NOBODY = (*NOBODY, "--inh-caps", "-all", "--no-new-privs")
-NEAR, WEB = "10.1.0.77", 8000
+NEAR, NEAR6, WEB = "10.1.0.77", "fd00:1::77", 8000
 SIZE = 20_000_000
 
 
 @pytest.fixture
 def page(world: World, right: Gateway, tmp_path: Path) -> Iterator[str]:
-    """A web server behind the gateway, on the kernel's TCP; the SHA-256 of its one file."""
+    """A web server behind the gateway, on the kernel's TCP of both families; the SHA-256 of its one file."""
+    right.child["local"].append(NETWORK6["right"])
+    right.child["remote"].append(NETWORK6["left"])
     right.start()
     data = os.urandom(SIZE)
     (tmp_path / "web").mkdir()
@@ -42,7 +44,7 @@ def page(world: World, right: Gateway, tmp_path: Path) -> Iterator[str]:
         "http.server",
         str(WEB),
         "--bind",
-        INNER["right"],
+        "::",
     ]
     with subprocess.Popen(line, cwd=tmp_path / "web", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
@@ -68,8 +70,15 @@ def as_nobody(world: World, *line: str) -> list[str]:
     return ["ip", "netns", "exec", world.left.name, *NOBODY, *environment, *line]
 
 
-def test_a_program_of_nobody_reaches_what_lies_behind_the_gateway(world: World, page: str) -> None:
-    arguments = [OUTER["right"], "left.test", "right.test", SECRET, NEAR, NETWORK["right"], INNER["right"], str(WEB)]
+@pytest.mark.parametrize(
+    "inside",
+    [(NEAR, NETWORK["right"], INNER["right"]), (NEAR6, NETWORK6["right"], INNER6["right"])],
+    ids=["IPv4 inside", "IPv6 inside"],
+)
+def test_a_program_of_nobody_reaches_what_lies_behind_the_gateway(
+    world: World, page: str, inside: tuple[str, ...]
+) -> None:
+    arguments = [OUTER["right"], "left.test", "right.test", SECRET, *inside, str(WEB)]
     example = str(ROOT / "docs/examples/rootless.py")
     check = (
         "import os; assert os.getuid() == 65534 and 'CapEff:\\t0000000000000000' in open('/proc/self/status').read()"

@@ -239,7 +239,9 @@ def _service(service: Service, sections: Mapping[str, type]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             task.result()
 
-    asyncio.run(story())
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(story())  # not asyncio.run, which waits for a service that does not end
+    loop.close()
 
 
 __all__ = ["auth_settings", "part_checks"]

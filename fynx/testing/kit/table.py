@@ -20,6 +20,7 @@ from fynx.testing.kit.algorithms import algorithm_checks
 from fynx.testing.kit.ciphers import cipher_checks
 from fynx.testing.kit.ops import ops_checks
 from fynx.testing.kit.parts import part_checks
+from fynx.testing.kit.planes import plane_checks
 from fynx.testing.kit.subject import Check, Refused, Subject
 from fynx.testing.kit.tunnel import Wanted, echo, tunnel
 
@@ -30,6 +31,7 @@ def checks(subject: Subject) -> Iterator[Check]:
     yield from ops_checks(subject)
     yield from algorithm_checks(subject)
     yield from part_checks(subject)
+    yield from plane_checks(subject)
     for name in subject.owned("transport"):
         yield Check(f"transport {name}: opens, sends, closes", partial(_transport, subject, name))
         yield Check(f"transport {name}: echo tunnel", partial(_transport_tunnel, subject, name))

@@ -1,4 +1,4 @@
-"""Published answers for AEADs: those of Wycheproof that have the sizes of ESP (RFC 4106, RFC 4309, RFC 7634)."""
+"""Published answers: those of Wycheproof that have the sizes of ESP and IKE (RFC 3602, RFC 4106, RFC 4868 …)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
-from fynx.plugin.crypto import Cipher
+from fynx.plugin.crypto import Cipher, Integ, Prf
 
-ALGORITHMS = {16: "aes_ccm", 20: "aes_gcm", 28: "chacha20_poly1305"}
-"""By transform id."""
+ALGORITHMS = {12: "aes_cbc", 16: "aes_ccm", 20: "aes_gcm", 23: "camellia_cbc", 28: "chacha20_poly1305"}
+"""Of ciphers, by transform id. Those for CBC were made with padding: the valid ones serve, padded."""
+PRFS = {2: "hmac_sha1", 5: "hmac_sha256", 6: "hmac_sha384", 7: "hmac_sha512", 8: "aes_cmac"}
+INTEGS = {2: "hmac_sha1", 8: "aes_cmac", 12: "hmac_sha256", 13: "hmac_sha384", 14: "hmac_sha512"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +36,21 @@ def vectors(algorithm: str, cipher: Cipher) -> Iterator[Vector]:
             yield Vector(number, key, nonce, aad, plain, sealed + tag, valid)
 
 
-__all__ = ["ALGORITHMS", "Vector", "vectors"]
+@dataclass(frozen=True, slots=True)
+class MacVector:
+    number: int
+    key: bytes
+    data: bytes
+    tag: bytes
+
+
+def mac_vectors(algorithm: str, one: Prf | Integ) -> Iterator[MacVector]:
+    """Those with keys that fit: of an integrity algorithm and of CMAC one length, of a PRF by HMAC any."""
+    text = files("fynx.testing").joinpath("vectors", f"{algorithm}.json").read_text(encoding="utf-8")
+    for number, *octets in json.loads(text)["tests"]:
+        key, data, tag = (bytes.fromhex(one) for one in octets)
+        if len(key) == one.key_len or (isinstance(one, Prf) and algorithm.startswith("hmac_")):
+            yield MacVector(number, key, data, tag)
+
+
+__all__ = ["ALGORITHMS", "INTEGS", "PRFS", "MacVector", "Vector", "mac_vectors", "vectors"]

@@ -223,3 +223,153 @@ PLUGINS: dict[str, Bad] = {
         "does not come back",
     ),
 }
+
+MAC = """
+import hmac
+FYNX_VECTORS = {{"bad": "hmac_sha256"}}
+@hookimpl
+def fynx_integs(): return [Integ("bad", 65210, 32, 16, lambda key, data: {}[:16])]
+"""
+KEX = """
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey as Key, X25519PublicKey as Public
+def fynx_selftest(): pass
+class Offer:
+    def __init__(self, key): self.key, self.public = key, key.public_key().public_bytes_raw()
+    def finish(self, peer):
+        {}
+        return self.key.exchange(Public.from_public_bytes(peer))
+def start(random): return Offer(Key.from_private_bytes({}))
+def answer(peer, random):
+    mine = start(random)
+    return mine.public, mine.finish(peer)
+@hookimpl
+def fynx_key_exchanges(): return [KeyExchange("bad", 65220, 32, 32, start, answer)]
+"""
+LENGTH = "if len(peer) != 32: raise CryptoError('32 octets')"
+PLANE = (
+    HEAD
+    + """
+import asyncio
+from fynx.plugin.planes import EnginePlane
+class Base(EnginePlane):
+    def __init__(self, context, engine):
+        super().__init__(context, engine)
+        engine.start()
+    def send_inner(self, packets):
+        for path, data in self.engine.send_inner(packets): self.context.port.send([Datagram(path, data)])
+    def recv_inner(self, limit=256): return self.engine.recv_inner(limit)
+    def on_inner(self, callback): pass
+class Maker:
+    name = "bad"
+    async def open(self, context): return Own(context, context.engine(providers=context.providers, inproc=True))
+@hookimpl
+def fynx_dataplanes(): return [Maker()]
+class Own(Base):
+"""
+)
+SERVICE = """
+import asyncio
+class Own:
+    name = "bad"
+    async def run(self, control):
+        {}
+@hookimpl
+def fynx_services(): return [Own()]
+"""
+
+PLUGINS |= {
+    "computes another MAC": Bad(
+        HEAD + MAC.format("hmac.digest(key, b'x' + data, 'sha256')"), "bad: known answers", "the known answer differs"
+    ),
+    "takes its own randomness": Bad(
+        HEAD + KEX.format(LENGTH, "(random(32), os.urandom(32))[1]"),
+        "bad: randomness",
+        "takes randomness from elsewhere",
+    ),
+    "takes any value for a point": Bad(
+        HEAD + KEX.format("peer = (peer + bytes(32))[:32]", "random(32)"),
+        "bad: wrong values",
+        "one octet less is accepted",
+    ),
+    "leaves a descriptor open": Bad(
+        PLANE + "    def install(self, child): super().install(child); os.dup(0)\n",
+        "plane bad: opens and closes",
+        "1 descriptors are still open",
+    ),
+    "gives an SPI twice": Bad(
+        PLANE + "    def reserve_spi(self): return 4096\n", "plane bad: SPIs", "gives the same SPI twice"
+    ),
+    "removes nothing": Bad(
+        PLANE + "    def remove(self, handle): pass\n",
+        "plane bad: installs and removes",
+        "that was removed still takes packets",
+    ),
+    "counts wrongly": Bad(
+        PLANE + "    def usage(self, handle): return Usage(packets_in=1)\n", "plane bad: counts", "packets_in = 1"
+    ),
+    "changes the order": Bad(
+        PLANE + "    def recv_inner(self, limit=256): return super().recv_inner(limit)[::-1]\n",
+        "plane bad: order",
+        "packets change places",
+    ),
+    "takes replays": Bad(
+        PLANE
+        + "    def usage(self, handle):\n"
+        + "        found = super().usage(handle)\n"
+        + "        again = found.drops.get('replay', 0)\n"
+        + "        return Usage(found.packets_in + again, bytes_in=1, sequence_in=found.sequence_in)\n",
+        "plane bad: replays",
+        "of 2 packets and 4 replays it takes 6",
+    ),
+    "loses a batch for a bad packet": Bad(
+        PLANE
+        + "    def receive_outer(self, path, packets):\n"
+        + "        if all(len(one) > 50 for one in packets): super().receive_outer(path, packets)\n",
+        "plane bad: bad packets",
+        "length in position 0 of a batch: what comes out is not the 7 others",
+    ),
+    "sends each packet twice": Bad(
+        PLANE + "    def send_inner(self, packets): super().send_inner(packets); super().send_inner(packets)\n",
+        "plane bad: sends",
+        "sequence numbers are",
+    ),
+    "sends in clear": Bad(
+        PLANE
+        + "    def send_inner(self, packets):\n"
+        + "        made = self.engine.send_inner(packets)\n"
+        + "        for path, data in made: self.context.port.send([Datagram(path, data)])\n"
+        + "        if self.engine.match(packets[0]) == 'protect' and not made and self.protects:\n"
+        + "            self.context.port.send([Datagram(self.context.port.local[0], packets[0])])\n"
+        + "    protects = False\n"
+        + "    def policies(self, policies): super().policies(policies); self.protects = True\n",
+        "plane bad: nothing in clear",
+        "sends although no Child SA stands",
+    ),
+    "is a service that returns": Bad(
+        HEAD + SERVICE.format("return"), "service bad: ends when it is told", "ended by itself"
+    ),
+    "is a service that does not end": Bad(
+        HEAD
+        + SERVICE.format(
+            "while True:\n            try: await asyncio.sleep(60)\n            except asyncio.CancelledError: pass"
+        ),
+        "service bad: ends when it is told",
+        "goes on 5 s after it was cancelled",
+    ),
+    "authorizes by a text": Bad(
+        HEAD + "@hookimpl\ndef fynx_authorize(request): return 'no'\n",
+        "fynx_authorize: answers",
+        "returned a str: True, False or None belongs here",
+    ),
+    "hangs in an exchange": Bad(
+        HEAD
+        + "class Task:\n"
+        + "    def build(self, out): time.sleep(3)\n"
+        + "    def process(self, message): pass\n"
+        + "TASK = TaskSpec('bad', 35, 350, lambda view, _: Task())\n"
+        + "@hookimpl\ndef fynx_extensions(): return [Extension('bad', (), (TASK,))]\n",
+        "echo tunnel with the plugin on both sides",
+        "failed inside a tunnel: task bad.build: Overtime",
+    ),
+}

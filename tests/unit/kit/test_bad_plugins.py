@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from fynx.cli.main import run
+from fynx.kernel.check import SHAPES
 from fynx.testing.kit import examine
 from tests.unit.kit.bad import CIPHER, GIVE, PLUGINS
 
 LIMIT_S = 20.0
+NOT_EXAMINED = {"fynx_sections", "fynx_commands"}
+"""What they give is checked at boot alone: tests/unit/kernel/test_refusals.py."""
 
 
 def written(folder: Path, source: str) -> Path:
@@ -39,6 +42,11 @@ def test_the_good_cipher_that_the_bad_ones_are_made_of_passes(tmp_path: Path) ->
     outcomes = list(examine("bad", written(tmp_path, CIPHER + GIVE.format("")), limit_s=60))
     assert len(outcomes) > 8
     assert not [one for one in outcomes if not one.ok]
+
+
+@pytest.mark.parametrize("kind", sorted(set(SHAPES) - NOT_EXAMINED))
+def test_each_kind_of_plugin_has_a_bad_one_that_is_refused(kind: str) -> None:
+    assert any(f"def {kind}(" in bad.source and bad.check != "boot" for bad in PLUGINS.values())
 
 
 def test_the_command_says_what_is_refused_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
