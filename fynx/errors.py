@@ -13,6 +13,8 @@ class FynxError(Exception):
     """Base of all errors raised by Fynx. ``code`` is the number shown as ``FYNX-nnnn``."""
 
     code: ClassVar[int] = 9001
+    remedy: str = "fynx doctor looks at this machine; the log of the host says what came before"
+    """What to try next; an error that knows better says so itself."""
 
     @property
     def label(self) -> str:
@@ -50,11 +52,13 @@ class PluginError(FynxError):
     """A plugin broke its contract. ``plugin`` and ``distribution`` name the culprit."""
 
     code: ClassVar[int] = 9001
+    remedy = "fynx plugins test NAME finds what is wrong; without it: take it off the list"
 
     def __init__(self, plugin: str, why: str, *, distribution: str = "", path: str = "") -> None:
         self.plugin, self.why, self.distribution, self.path = plugin, why, distribution, path
         origin = f" (distribution {distribution})" if distribution else ""
         where = f"{path}: " if path else ""
+        self.remedy = type(self).remedy.replace("NAME", plugin)
         super().__init__(f"{where}plugin {plugin!r}{origin}: {why}")
 
 
@@ -65,6 +69,7 @@ class PeerFault(FynxError):
     """
 
     code: ClassVar[int] = 1001
+    remedy = "the log of the peer says what it sent, a capture shows it"
 
     def __init__(self, notify: int, why: str, data: bytes = b"") -> None:
         self.notify, self.why, self.data = int(notify), why, data
@@ -75,6 +80,7 @@ class Dropped(FynxError):
     """The input is refused *silently*: counted under ``reason``, never answered."""
 
     code: ClassVar[int] = 1001
+    remedy = "nothing is to be done for safety; the counters of fynx status --json tell how often"
 
     def __init__(self, reason: Drop, why: str = "") -> None:
         self.reason, self.why = reason, why
@@ -85,18 +91,21 @@ class AuthFailed(FynxError):
     """The peer's proof of identity does not hold (RFC 7296 section 2.15)."""
 
     code: ClassVar[int] = 2001
+    remedy = "compare the secret and both identities on both sides"
 
 
 class CryptoError(FynxError):
     """An algorithm refused its input (bad tag, bad public value, bad length)."""
 
     code: ClassVar[int] = 2002
+    remedy = "fynx algorithms lists what is there; write the same words on both sides"
 
 
 class StateError(FynxError):
     """The operation does not fit the state of the security association."""
 
     code: ClassVar[int] = 3001
+    remedy = "fynx status names what stands now"
 
 
 class Drop(Enum):

@@ -13,11 +13,12 @@ class Fault(FynxError):
     """Base of the errors below. ``number`` is the registered code, or None for errors that have none."""
 
     number: ClassVar[int | None] = None
+    remedy = "the log of both sides says what came before"
     intro: ClassVar[str] = ""
     """What stands before the reason in the text."""
 
     def __init__(self, reason: str = "", *, remedy: str = "") -> None:
-        self.reason, self.remedy = reason, remedy
+        self.reason, self.remedy = reason, remedy or self.remedy
         super().__init__(reason)
 
     def __str__(self) -> str:
@@ -67,6 +68,7 @@ class InvalidProposal(Fault):
 
 class NoProposalChosen(Fault):
     number, intro = 1004, "No proposal chosen"
+    remedy = "write the same proposals on both sides; the log lists what each side offered"
 
 
 class AuthenticationFailed(AuthFailed, Fault):
@@ -81,6 +83,7 @@ class CryptoError(_CryptoError, Fault):
 
 class SaNotFound(Fault):
     number, intro = 3003, "SA not found"
+    remedy = "child_spis() lists those that stand now"
 
 
 class InvalidState(StateError, Fault):
@@ -97,12 +100,14 @@ class Io(Fault):
     """The network or the system refused."""
 
     number, intro = 5001, "I/O error"
+    remedy = "fynx doctor looks at this machine"
 
 
 class NetworkTimeout(Io):
     """Nobody answered in time."""
 
     number, intro = 5002, "Network timeout"
+    remedy = "is the peer on, and do UDP 500 and 4500 pass? tcpdump -ni any udp port 500 or udp port 4500 tells"
 
 
 class Internal(Fault):
@@ -137,6 +142,7 @@ class UnsupportedExchangeType(Structured):
 
 class ReplayDetected(Structured):
     number = 4001
+    remedy = "a few come of reordering and are harmless; with many, a larger window"
 
     def __init__(self, sequence: int) -> None:
         self.sequence = sequence
@@ -205,6 +211,7 @@ class InvalidExchangeType(Structured):
 
 class InvalidStateTransition(Structured):
     number = 3002
+    remedy = "one IpsecClient is one connection: make another one"
 
     def __init__(self, before: str, after: str) -> None:
         self.before, self.after = before, after

@@ -126,7 +126,7 @@ class ControlServer:
                 "code": error.label,
                 "error": clean(str(error)),
                 "exit": error.exit_code if isinstance(error, HostError) else FAILED,
-                "remedy": error.remedy if isinstance(error, HostError) else "",
+                "remedy": error.remedy,
             }
 
     async def _perform(self, request: Mapping[str, object]) -> object:

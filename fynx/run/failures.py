@@ -12,12 +12,12 @@ FAILED, NOT_RUNNING, PERMISSION, TIMED_OUT = 1, 3, 4, 6
 
 
 class HostError(FynxError):
-    """``exit_code`` is what ``fynx`` ends with; ``remedy`` is the exact line to run, or empty."""
+    """``exit_code`` is what ``fynx`` ends with; ``remedy`` is the exact line to run where there is one."""
 
     code: ClassVar[int] = 5001
 
     def __init__(self, why: str, exit_code: int = FAILED, remedy: str = "") -> None:
-        self.exit_code, self.remedy = exit_code, remedy
+        self.exit_code, self.remedy = exit_code, remedy or self.remedy
         super().__init__(why)
 
 
@@ -25,6 +25,7 @@ class HostTimeout(HostError):
     """Nobody answered in time."""
 
     code: ClassVar[int] = 5002
+    remedy = "is the peer on, and do UDP 500 and 4500 pass? tcpdump -ni any udp port 500 or udp port 4500 tells"
 
     def __init__(self, why: str, remedy: str = "") -> None:
         super().__init__(why, TIMED_OUT, remedy)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fynx import faults, recovery
+from fynx import errors, faults, recovery
+from fynx.cli.failure import say
 from fynx.errors import FynxError
 from fynx.recovery import ErrorCode, ErrorHandler, RetryPolicy, code_of, is_fatal, is_retryable
+from fynx.run.failures import HostError, HostTimeout
 
 CODES = {
     faults.InvalidMessage: 1001,
@@ -26,6 +28,13 @@ CODES = {
     faults.Io: 5001,
     faults.Internal: 9001,
 }
+NAMES = {
+    *("InvalidMessage", "InvalidPayload", "InvalidParameter", "UnsupportedVersion", "UnsupportedExchangeType"),
+    *("NoProposalChosen", "InvalidProposal", "AuthenticationFailed", "SaNotFound", "CryptoError", "ReplayDetected"),
+    *("InvalidLength", "BufferTooShort", "MessageTooLarge", "InvalidSpi", "InvalidSequence", "InvalidState"),
+    *("InvalidStateTransition", "MissingPayload", "InvalidExchangeType", "InvalidMessageId", "InvalidKeyLength"),
+    *("InvalidIvLength", "Io", "Internal"),
+}
 ARGUMENTS: dict[type[faults.Fault], tuple[object, ...]] = {
     faults.InvalidLength: (10, 5),
     faults.InvalidMessageId: (1, 2),
@@ -43,9 +52,16 @@ def make(kind: type[faults.Fault]) -> faults.Fault:
 
 
 def test_there_are_25_variants_and_15_codes_in_six_categories() -> None:
-    assert len(set(faults.VARIANTS)) == 25
-    assert len(ErrorCode) == 15
-    assert {code.category for code in ErrorCode} == {"Protocol", "Crypto", "State", "Security", "Network", "Internal"}
+    assert sorted(kind.__name__ for kind in faults.VARIANTS) == sorted(NAMES)
+    assert len(NAMES) == 25
+    assert {code.value: code.category for code in ErrorCode} == {
+        **dict.fromkeys(range(1001, 1006), "Protocol"),
+        **dict.fromkeys(range(2001, 2004), "Crypto"),
+        **dict.fromkeys(range(3001, 3004), "State"),
+        4001: "Security",
+        **dict.fromkeys(range(5001, 5003), "Network"),
+        9001: "Internal",
+    }
     assert str(ErrorCode.INVALID_MESSAGE) == "FYNX-1001"
 
 
@@ -121,3 +137,27 @@ def test_retry_policy() -> None:
     none = RetryPolicy.no_retry()
     assert not none.should_retry(0)
     assert none.delay(3) == 0.0
+
+
+ERRORS = [
+    *(make(kind) for kind in faults.VARIANTS),
+    *(kind("why") for kind in (FynxError, errors.StateError, errors.CryptoError, errors.AuthFailed)),
+    *(HostError("why"), HostTimeout("why"), faults.NetworkTimeout("why"), errors.PluginError("acme", "why")),
+    *(errors.PeerFault(7, "why"), errors.Dropped(errors.Drop.SHORT)),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_whatever_people_see_has_a_code_a_reason_and_a_next_step(
+    error: FynxError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(error)
+    said = capsys.readouterr().err
+    assert said.startswith(f"FYNX-{error.code}: {error}\n    try: ")
+    assert len(said.partition("try: ")[2].strip()) > 10
+
+
+def test_an_error_that_knows_better_says_its_own_next_step() -> None:
+    assert faults.Io("why", remedy="apt install").remedy == "apt install"
+    assert HostError("why", 1, "sudo fynx").remedy == "sudo fynx"
+    assert "fynx plugins test acme" in errors.PluginError("acme", "why").remedy
