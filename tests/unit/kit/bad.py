@@ -282,6 +282,14 @@ PLUGINS |= {
     "computes another MAC": Bad(
         HEAD + MAC.format("hmac.digest(key, b'x' + data, 'sha256')"), "bad: known answers", "the known answer differs"
     ),
+    "is a PRF that gives half": Bad(
+        HEAD
+        + "import hmac\nFYNX_VECTORS = {'bad': 'hmac_sha256'}\n"
+        + "def half(key, data): return hmac.digest(key, data, 'sha256')[:16]\n"
+        + "@hookimpl\ndef fynx_prfs(): return [Prf('bad', 65211, 32, 32, half)]\n",
+        "bad: lengths, and every octet counts",
+        "gives 16 octets, declares 32",
+    ),
     "takes its own randomness": Bad(
         HEAD + KEX.format(LENGTH, "(random(32), os.urandom(32))[1]"),
         "bad: randomness",
