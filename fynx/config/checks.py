@@ -19,6 +19,8 @@ from fynx.wire.identity import parse_identity
 PSK_LEAST = 20
 PSK_GOOD = 32
 IDLE_LEAST_S = 10.0
+SHORT_S = 60.0
+"""A lifetime below this is for tests: two ends would hardly do anything but replace."""
 SMALLEST_PAYLOAD = 64
 
 
@@ -49,6 +51,8 @@ def record_checks(problems: Problems) -> Mapping[type, Callable[[object, str, Ma
         def note(record: object, path: str, mark: Mark) -> None:
             for key, wrong in check(record):
                 problems.error(str(wrong), path=f"{path}.{key}", mark=mark, remedy=wrong.remedy)
+            for key, wrong in _short(record):
+                problems.warning(str(wrong), path=f"{path}.{key}", mark=mark, remedy=wrong.remedy)
 
         return note
 
@@ -165,6 +169,15 @@ def _lifetime(record: object) -> Iterator[tuple[str, Wrong]]:
         soft, hard = getattr(record, f"soft_{unit}", 0), getattr(record, f"hard_{unit}", 0)
         if soft and hard and soft >= hard:
             yield f"soft_{unit}", Wrong(f"soft_{unit} is not below hard_{unit}", f"write a number below {hard:g}")
+
+
+def _short(record: object) -> Iterator[tuple[str, Wrong]]:
+    """Times that make a storm of handshakes: RFC 4478 section 3 has minutes in mind. 0 and nothing are no limit."""
+    for key in ("soft_s", "hard_s", "reauth_s"):
+        seconds = getattr(record, key, None)
+        if seconds and seconds < SHORT_S:
+            what = f"{seconds:g} s is a time for tests: a connection would spend it on handshakes"
+            yield key, Wrong(what, f"write {SHORT_S:g} or more")
 
 
 def _peer(record: object) -> Iterator[tuple[str, Wrong]]:
