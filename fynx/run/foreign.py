@@ -15,6 +15,8 @@ from fynx.run.threads import Threads
 log = logging.getLogger("fynx.run")
 
 LIMIT_S, THREADS = 10.0, 8
+MOST = 256
+"""Work of plugins that may wait for a thread; what comes beyond that is refused at once (bad-inputs D11)."""
 OWN = "fynx_plugins"
 
 
@@ -37,12 +39,16 @@ def foreign_owner(registry: Registry, work: Work) -> str:
 class Foreign:
     """Asks plugins. One that does not answer in time is named, and its answer means nothing any more."""
 
-    def __init__(self, loop: AbstractEventLoop, limit_s: float = LIMIT_S) -> None:
-        self._loop, self._limit_s = loop, limit_s
+    def __init__(self, loop: AbstractEventLoop, limit_s: float = 0.0) -> None:
+        self._loop, self._limit_s = loop, limit_s or LIMIT_S
         self._threads = Threads("plugin", loop, THREADS)
 
     def ask(self, owner: str, what: str, call: Callable[[], object], done: Callable[[object], None]) -> None:
         """``done`` is called once, on the loop's thread."""
+        if self._threads.waiting >= MOST:
+            log.error("plugin %s: %s is refused: %d calls wait already", owner, what, MOST)
+            done(FynxError(f"{what} of plugin {owner} is refused: {MOST} calls wait already"))
+            return
         open_ = [True]
 
         def answer(outcome: object) -> None:
@@ -56,7 +62,7 @@ class Foreign:
             answer(FynxError(f"{what} of plugin {owner} did not return within {self._limit_s:g} s"))
 
         timer = self._loop.call_later(self._limit_s, late)
-        self._threads.submit(call, answer)
+        self._threads.submit(lambda: call() if open_ else None, answer)
 
     def close(self) -> None:
         self._threads.close()

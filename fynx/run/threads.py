@@ -24,6 +24,11 @@ class Threads:
         self._threads: list[threading.Thread] = []
         self._waiting = 0
 
+    @property
+    def waiting(self) -> int:
+        """Work that is not done yet, also what nobody waits for any more."""
+        return self._waiting
+
     def submit(self, work: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
         """``done`` is called on the loop's thread with the result, or with the exception that ``work`` raised."""
         self._waiting += 1
