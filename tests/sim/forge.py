@@ -85,8 +85,8 @@ class Script:
     """One peer. ``initiator``: it began the IKE SA. Sends from and to ``port`` (with marker where that is not 500)."""
 
     def __init__(self, world: World, address: str, target: str, *, initiator: bool) -> None:
-        self.world, self.address, self.target, self.initiator = world, address, target, initiator
-        self.port = 500
+        self.world, self.target, self.initiator, self.port = world, target, initiator, 500
+        self.address = self.inside = address  # ``inside``: its own, where it is seen at another, behind a NAT
         self.secret = SECRET
         self.own_id = identity("alice.example.org" if initiator else "bob.example.org")
         self.peer_id = identity("bob.example.org" if initiator else "alice.example.org")
@@ -175,7 +175,7 @@ class Script:
         random = self.world._random.randbytes
         if self.offer is None:
             self.offer = ALGORITHMS.key_exchanges[self.method].start(random)
-        path = Path(self.address, self.port, self.target, self.port)
+        path = Path(self.inside, self.port, self.target, self.port)
         nonce = self.ni if self.initiator else self.nr
         return [
             SaPayload(offer_ike(proposals)),
@@ -203,6 +203,7 @@ class Script:
         assert self.offer is not None
         self._derive(answer.proposals, self.offer.finish(ke.data))
         self.next_id = 1
+        self.port = self.port if self.inside == self.address else 4500
 
     def hear(self, request: bytes, allowed: tuple[Proposal, ...] = IKE) -> list[Payload]:
         """As responder: takes the initiator's request, derives the keys; returns the payloads to answer with."""

@@ -179,24 +179,32 @@ def test_d11_a_thousand_handshakes_that_wait_for_a_slow_method_leave_others_alon
 # NAT traversal.
 
 
+def beside_nothing() -> tuple[Bench, Script]:
+    bench = Bench("responder", policy(peer_of_bob(remote=(), liveness_s=None)))
+    return bench, bench.established()
+
+
+def beside_a_nat() -> tuple[Bench, Script]:
+    """The peer's hash of its own address tells of it (RFC 7296 section 2.23)."""
+    bench = Bench("responder", policy(peer_of_bob(remote=(), liveness_s=None)))
+    bench.script.inside = "10.9.0.5"
+    return bench, bench.established()
+
+
 @pytest.mark.parametrize("nat", [True, False])
 def test_n1_a_peer_is_followed_to_a_new_address_only_behind_a_nat(nat: bool) -> None:
-    bench = Bench("responder", policy(peer_of_bob(remote=(), liveness_s=None)))
-    script = bench.established()
+    bench, script = beside_a_nat() if nat else beside_nothing()
     (sa,) = bench.node.endpoint.sas.values()
-    assert sa.nat is not None
-    object.__setattr__(sa.nat, "remote", nat)
+    assert sa.nat == NatStatus(local=False, remote=nat)
     script.send(script.sealed(INFO, (), script.next_id), source="203.0.113.50", port=script.port)
     assert bool(bench.events(PathChanged)) is nat
     assert sa.path.remote == ("203.0.113.50" if nat else ALICE)
 
 
 def test_n2_what_does_not_verify_or_came_before_moves_nobody() -> None:
-    bench = Bench("responder", policy(peer_of_bob(remote=(), liveness_s=None)))
-    script = bench.established()
+    bench, script = beside_a_nat()
     (sa,) = bench.node.endpoint.sas.values()
-    assert sa.nat is not None
-    object.__setattr__(sa.nat, "remote", True)
+    assert sa.nat == NatStatus(local=False, remote=True)
     old = script.sealed(INFO, (), script.next_id)
     script.send(old)
     script.next_id += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from fynx.errors import Drop
@@ -308,6 +310,26 @@ def test_f9_old_fragments_bring_the_response_again_only_by_number_1(role: str) -
     assert answered(script)
     with bench.silent(Drop.WINDOW):
         script.send(first[0])
+    assert kept(bench) == 0
+
+
+@pytest.mark.parametrize("order", ["forward", "backward", "shuffled"])
+def test_f10_each_fragment_is_kept_once_in_whatever_order_they_come(order: str) -> None:
+    """By its number, at the same cost for the first and the last: nothing is sorted, searched or copied anew."""
+    bench, script = agreed("responder")
+    messages = pieces(script, MAX_FRAGMENTS)
+    if order != "forward":
+        messages = messages[::-1] if order == "backward" else Random(order).sample(messages, len(messages))
+    costs = []
+    for message in messages[:-1]:
+        before = kept(bench)
+        script.send(message)
+        costs.append(kept(bench) - before)
+    first, *later = costs
+    assert first - SET_COST in later
+    assert max(later) - min(later) <= max(len(one) for one in messages) - min(len(one) for one in messages)
+    script.send(messages[-1])
+    assert answered(script)
     assert kept(bench) == 0
 
 
