@@ -59,8 +59,17 @@ class ChildSa:
     """The worker that sends on it, from 1; 0: all that have none of their own (RFC 9611)."""
     refused: int = 0
     """Rekeys that the peer put off, one after the other."""
+    sends: bool = True
+    """The plane may send through it: it does through the one that was activated last."""
     held: bool = False
     """Receives only, see ``standby``."""
+    proof: int = 0
+    """With a request of this id, or a later one, the peer shows that it has our answer which made this child; 0: with
+    any message."""
+    proved: bool = True
+    """It has."""
+    since: float = 0.0
+    """When it was made."""
     used_at: float = 0.0
     """When it was last seen to carry a packet, in either direction."""
 

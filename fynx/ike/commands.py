@@ -84,10 +84,8 @@ def _initiate_child(endpoint: Endpoint, command: InitiateChild) -> None:
 
 
 def _add_child(endpoint: Endpoint, sa: IkeSa, name: str, packet: Packet | None) -> None:
-    asked = any(options.get("child") == name for _, options in sa.queue)
-    running = any(one.options.get("child") == name for one in sa.exchanges.values())
     standing = [child for child in sa.children.values() if child.name == name and child.current]
-    if asked or running or (standing and not _another(standing, packet)):
+    if sa.asks(name) or (standing and not _another(standing, packet)):
         return
     if packet is not None:
         sa.packets[name] = packet

@@ -36,7 +36,7 @@ class Conversation:
     """Builds, sends, reads and answers messages of IKE SAs; knows the catalogue of exchanges and nothing of other
     SAs."""
 
-    def __init__(self, catalogue: Catalogue, verified: Callable[[IkeSa, Path, bool], None]) -> None:
+    def __init__(self, catalogue: Catalogue, verified: Callable[[IkeSa, Path, int], None]) -> None:
         self.catalogue = catalogue
         self._verified = verified
         self.fragments = FragmentStore()
@@ -71,7 +71,7 @@ class Conversation:
             yield from self._complete_init(sa, header, data)
             return
         opened = self.opened(sa, header, data)
-        self._verified(sa, path, True)
+        self._verified(sa, path, -1)
         sa.window.completed(header.message_id)
         exchange = sa.exchanges.pop(header.message_id)
         try:
@@ -148,7 +148,7 @@ class Conversation:
         out = Outgoing(header.exchange, response=True)
         exchange = self.catalogue.begin(sa, header.exchange, {})
         try:
-            self._verified(sa, path, True)
+            self._verified(sa, path, header.message_id)
             follow(sa, path, opened.largest)
             _refuse_critical(opened)
             payloads = decode(opened.first, opened.chain)

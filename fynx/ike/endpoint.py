@@ -58,6 +58,7 @@ class Endpoint:
         self.by_peer: dict[str, list[IkeSa]] = {}
         self.handles: dict[int, IkeSa] = {}
         self.half_open: dict[HalfOpenKey, IkeSa] = {}
+        self._calls: dict[str, list[IkeSa]] = {}
         self.spis = Spis(self.random)
         self._effects: deque[Effect] = deque()
         self._counters: Counter[str] = Counter()
@@ -163,11 +164,22 @@ class Endpoint:
             other for other in known if other is not sa and (sa.remote_id is None or other.remote_id == sa.remote_id)
         )
 
+    def authenticating(self, peer: str) -> tuple[IkeSa, ...]:
+        return tuple(sa for sa in self._called(peer) if sa.state is IkeState.AUTH_SENT)
+
+    def _called(self, peer: str) -> list[IkeSa]:
+        """IKE SAs that we began with that peer and that do not stand yet."""
+        calls = [sa for sa in self._calls.pop(peer, ()) if sa.serial in self.sas and not sa.established]
+        if calls:
+            self._calls[peer] = calls
+        return calls
+
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
         succession.dropped(self, sa)
         self._turns.forget(sa)
         self.spis.remove(sa)
         upkeep.buried(self, sa, reason, confirmed=confirmed)
+        self._called(sa.peer)
 
     def supersede(self, sa: IkeSa) -> None:
         reauth.supersede(self, sa)
@@ -207,6 +219,7 @@ class Endpoint:
         sa = IkeSa(next(self._serials), "initiator", self, path, spi_i, NO_SPI, (policy,), self.now, wanted=wanted)
         self.spis.put(sa)
         self.sas[sa.serial] = sa
+        self._calls[sa.peer] = [*self._called(sa.peer), sa]
         self.emit(HandshakeStarted(sa.peer, sa.role, str(path)))
         return sa
 

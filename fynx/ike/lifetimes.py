@@ -84,6 +84,13 @@ def again_soon(endpoint: Endpoint, timer: tuple[Timer, int]) -> None:
     endpoint.timers.set(timer, endpoint.now + RETRY_S * (0.2 + 0.8 * share))
 
 
+def ask_again(endpoint: Endpoint, sa: IkeSa) -> None:
+    """For the children that the peer put off."""
+    sa.queue.extend((ExchangeType.CREATE_CHILD_SA, options) for options in sa.put_off)
+    sa.put_off.clear()
+    endpoint.pump(sa)
+
+
 def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
     """After an exchange: children that the peer lost are made anew (section 2.25)."""
     while sa.forgotten:

@@ -20,7 +20,7 @@ UNIQUE = "replaced by a newer SA of the same identity"
 SUPERSEDE_S = 2.0
 """How long a peer that authenticates again has to delete its old SA, once the new one carries the traffic."""
 PATIENCE_S = 15.0
-"""The same, as long as the peer has not shown that it has the new one: its request or our answer may be lost twice."""
+"""The same, as long as the new SA lacks a child of the old one: the peer's request for it may be lost twice."""
 RETRY_S = 30.0
 SHARE = 0.9
 """Of the peer's limit: the new SA stands before the old authentication ends."""
@@ -45,7 +45,9 @@ def start(endpoint: Endpoint, sa: IkeSa) -> None:
         return  # the peer was first
     if any(_current(one.replaces) is sa for one in endpoint.sas.values() if one.replaces is not None):
         return
-    names = tuple(dict.fromkeys(child.name for child in sa.children.values() if child.current))
+    carriers = (sa, *(endpoint.siblings(sa) if sa.policy.unique == "replace" else ()))
+    children = (child for one in carriers for child in one.children.values())
+    names = tuple(dict.fromkeys(child.name for child in children if child.current))
     if (
         not names and CHILDLESS not in sa.notes
     ):  # it carries nothing, and the peer takes no new one that carries nothing
@@ -59,26 +61,46 @@ def start(endpoint: Endpoint, sa: IkeSa) -> None:
 
 
 def supersede(endpoint: Endpoint, sa: IkeSa) -> None:
+    if sa.successor is not None:
+        return  # what it was rekeyed to goes, and the peer deletes this one
     endpoint.timers.set((Timer.SUPERSEDED, sa.serial), endpoint.now + SUPERSEDE_S)
 
 
-def superseded(endpoint: Endpoint, sa: IkeSa) -> None:
-    """The peer did not delete it. Perhaps our answer was lost, and it does not have the new one yet."""
-    siblings = [one for one in endpoint.siblings(sa) if one.established and one.successor is None]
+def superseded(endpoint: Endpoint, sa: IkeSa, patience_s: float) -> None:
+    """The peer did not delete it. Perhaps it does not have the new one yet, or not all children of it: our answers
+    were lost, and it asks again. An empty message on the new one finds out."""
+    siblings = [one for one in endpoint.siblings(sa) if one.established and one.successor is None and not _leaves(one)]
     if not siblings:
         return  # what it was to give way to has gone
-    if any(standby.waits(one) and endpoint.now - one.started_at < PATIENCE_S for one in siblings):
+    lasting = [one for one in siblings if endpoint.timers.deadline((Timer.SUPERSEDED, one.serial)) is None]
+    siblings = lasting or siblings
+    for one in siblings:
+        if standby.unheard(one) and one.exchange is None and not one.queue:
+            one.start(ExchangeType.INFORMATIONAL, liveness=True)
+            endpoint.pump(one)
+    if any(standby.waits(one, patience_s) for one in siblings) or _awaited(endpoint, sa, siblings):
         supersede(endpoint, sa)
         return
-    for sibling in siblings:
-        standby.use(sibling)
     sa.queue.clear()
     sa.start(ExchangeType.INFORMATIONAL, delete=UNIQUE)
     endpoint.pump(sa)
 
 
+def _leaves(sa: IkeSa) -> bool:
+    return any("delete" in options for _, options in sa.queue)
+
+
+def _awaited(endpoint: Endpoint, sa: IkeSa, siblings: list[IkeSa]) -> bool:
+    """A child that ``sa`` alone carries is being made anew, or the peer may yet ask for it."""
+    names = {child.name for child in sa.children.values() if child.current}
+    missing = [name for name in names if not any(one.child_of(name) for one in siblings)]
+    young = any(endpoint.now - (one.established_at or 0.0) < PATIENCE_S for one in siblings)
+    return bool(missing) and (young or any(one.asks(name) for one in siblings for name in missing))
+
+
 def inherit(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
-    """A rekey authenticates nobody: the time goes on, for whoever has to do it."""
+    """A rekey authenticates nobody: the time goes on, for whoever has to do it; so does what it began."""
+    new.replaces, old.replaces, new.wanted = old.replaces, None, old.wanted
     for timer in (Timer.REAUTH, Timer.SUPERSEDED):
         when = endpoint.timers.deadline((timer, old.serial))
         if when is not None:
@@ -89,7 +111,7 @@ def inherit(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
 def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
     """The old SA, or what it was rekeyed to meanwhile, goes when the new one carries all its children."""
     old = sa.replaces
-    if old is None or not sa.established or sa.queue or sa.exchange is not None or sa.successor is not None:
+    if old is None or not sa.established or sa.queue or sa.put_off or sa.exchange or sa.successor:
         return
     old = _current(old)
     if old is not sa and old.established and old.serial in endpoint.sas:

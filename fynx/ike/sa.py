@@ -70,6 +70,10 @@ class Services(Protocol):
         """Other established IKE SAs between the same two authenticated identities."""
         ...
 
+    def authenticating(self, peer: str) -> tuple[IkeSa, ...]:
+        """IKE SAs of ours with that peer that wait for the answer to their IKE_AUTH."""
+        ...
+
     def drop(self, sa: IkeSa, reason: str, *, confirmed: bool = False) -> None:
         """Forgets the SA and removes its children, without a word to the peer."""
         ...
@@ -201,6 +205,8 @@ class IkeSa:
     """With it the peer can prove that it lost this SA (RFC 6290)."""
     packets: dict[str, tuple[Selector, Selector]] = field(default_factory=dict)
     """The packet that asked for a child, by name: our side and the peer's (section 2.9)."""
+    put_off: list[Mapping[str, object]] = field(default_factory=list)
+    """Options of requests for children that the peer could not have now: they are sent again (section 2.25)."""
     forgotten: list[int] = field(default_factory=list)
     """Handles of children that the peer no longer knows: to be made anew (section 2.25)."""
     replaces: IkeSa | None = None
@@ -278,6 +284,11 @@ class IkeSa:
         """The one that stands for all its traffic."""
         named = (child for child in self.children.values() if child.name == name and child.current)
         return next((child for child in named if not child.resource), None)
+
+    def asks(self, name: str) -> bool:
+        """A request for a child of that name waits: for its turn, for its response, or to be sent again."""
+        waiting = [options for _, options in self.queue] + [one.options for one in self.exchanges.values()]
+        return any(options.get("child") == name for options in (*waiting, *self.put_off))
 
     def wipe(self) -> None:
         if self.keys is not None:

@@ -27,50 +27,96 @@ def covered(sa: IkeSa, name: str, selectors: Pairs) -> bool:
     )
 
 
-def use(sa: IkeSa) -> None:
-    """The peer has spoken on this IKE SA: it has what we answered."""
+def answered(sa: IkeSa, child: ChildSa, request: int | None) -> None:
+    """``child`` is the answer to this request; None: to IKE_AUTH. A peer that asks X has the answers to all up to X - N
+    (section 2.3); what it answers proves nothing, but that it has the IKE SA."""
+    child.proved, child.since = False, sa.services.now
+    child.proof = request + sa.window.size if request is not None else 0
+
+
+def spoken(sa: IkeSa, request: int) -> None:
+    """The peer has spoken on this IKE SA: it has what we answered before, see ``hold``."""
     for child in sa.children.values():
-        _send(sa, child)
+        child.proved = child.proved or request >= child.proof or not child.proof
+        if child.proved:
+            _send(sa, child)
 
 
-def waits(sa: IkeSa) -> bool:
-    return any(child.held for child in sa.children.values())
+def moved(sa: IkeSa) -> None:
+    """The children are another IKE SA's now: who lacks an answer rekeys none (section 2.25.2)."""
+    for child in sa.children.values():
+        child.proof = 0
+
+
+def waits(sa: IkeSa, patience_s: float) -> bool:
+    """The peer has not shown yet that it has all it asked for. Who repeats no request any more has it, or wants it
+    not."""
+    now = sa.services.now
+    return any(child.held and not child.proved and now - child.since < patience_s for child in sa.children.values())
+
+
+def unheard(sa: IkeSa) -> bool:
+    """Any message of the peer would show that it has the IKE SA."""
+    return any(not child.proved and not child.proof for child in sa.children.values())
 
 
 def heard(sa: IkeSa, handle: int) -> None:
     """The peer uses this child."""
     if handle in sa.children:
+        sa.children[handle].proved = True
         _send(sa, sa.children[handle])
 
 
 def settle(sa: IkeSa) -> None:
-    """A child of ``sa`` has gone: those that waited behind it send."""
-    for sibling in sa.services.siblings(sa):
-        for child in sibling.children.values():
-            if child.held and not covered(sibling, child.name, (child.local_ts, child.remote_ts)):
-                _send(sibling, child)
+    """A child of ``sa`` has gone: one that waited behind it sends. Of several that the peer is known to have, else that
+    it asked for last."""
+    waiting = [(one, child) for one in sa.services.siblings(sa) for child in one.children.values() if child.held]
+    for sibling, child in sorted(waiting, key=lambda pair: (pair[1].proved, pair[1].handle), reverse=True):
+        if not covered(sibling, child.name, (child.local_ts, child.remote_ts)):
+            _send(sibling, child)
 
 
 def outlived(sa: IkeSa, child: ChildSa) -> bool:
-    """Another IKE SA carries what ``child``, which goes, has carried. One that was made before it sends again."""
-    found = [other for one in sa.services.siblings(sa) if (other := one.child_of(child.name)) is not None]
-    sending = max((other.handle for other in found if not other.held), default=child.handle)
-    if sending < child.handle:
-        sa.services.effect(Activate(sending))
-    return bool(found)
+    """Another carries what ``child``, which goes, has carried, or is being made: the peer, which has sent the answer
+    that brings it, may delete before we have that."""
+    near = (sa, *sa.services.siblings(sa), *sa.services.authenticating(sa.peer))
+    return any(
+        other is not child and other.name == child.name and other.current
+        for one in near
+        for other in one.children.values()
+    ) or any(one.asks(child.name) for one in near)
+
+
+def succeed(sa: IkeSa, child: ChildSa, *, known: bool = False) -> None:
+    """``child`` goes; if it sent, the newest of those that stay does. ``known``: to the peer, for certain."""
+    near = (one for one in (sa, *sa.services.siblings(sa)) if one.established and not one.closing)
+    stay = (other for one in near for other in one.children.values() if other.current and _alike(other, child))
+    sending = [other for other in stay if other.sends and other is not child and (other.proved or not known)]
+    if child.sends and sending:
+        child.sends = False
+        activate(sa, max(sending, key=lambda one: one.handle))
+
+
+def activate(sa: IkeSa, child: ChildSa) -> None:
+    child.sends, child.held = True, False
+    sa.services.effect(Activate(child.handle))
 
 
 def _send(sa: IkeSa, child: ChildSa) -> None:
     if child.held and sa.established and not _overtaken(sa, child):
-        child.held = False
-        sa.services.effect(Activate(child.handle))
+        activate(sa, child)
 
 
 def _overtaken(sa: IkeSa, child: ChildSa) -> bool:
     """One that was made later sends already: this one would put itself before it."""
     return any(
-        other.name == child.name and other.current and not other.held and other.handle > child.handle
+        _alike(other, child) and other.current and not other.held and other.handle > child.handle
         for sibling in sa.services.siblings(sa)
         if sibling.established and sibling.successor is None
         for other in sibling.children.values()
     )
+
+
+def _alike(one: ChildSa, other: ChildSa) -> bool:
+    """The one can take the other's place: of the same name, and for the same worker (RFC 9611)."""
+    return (one.name, one.resource) == (other.name, other.resource)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fynx.events import IkeRekeyed
-from fynx.ike import lifetimes, reauth, reconfigure, upkeep, virtual
+from fynx.ike import lifetimes, reauth, reconfigure, standby, upkeep, virtual
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.timers import Timer
@@ -72,10 +72,14 @@ def hand_over(endpoint: Endpoint, old: IkeSa, new: IkeSa, *, by_us: bool) -> Non
     new.children, old.children = old.children, {}
     for handle in new.children:
         endpoint.handles[handle] = new
+    standby.moved(new)
     waiting = [(number, options) for number, options in old.queue if "rekey_ike" not in options]
     new.queue.extend(waiting)
     old.queue.clear()
-    for timer in (Timer.LIVENESS, Timer.KEEPALIVE, Timer.IKE_SOFT, Timer.IKE_HARD):
+    new.put_off, old.put_off = old.put_off, []
+    if new.put_off:
+        lifetimes.again_soon(endpoint, (Timer.PUT_OFF, new.serial))
+    for timer in (Timer.PUT_OFF, Timer.LIVENESS, Timer.KEEPALIVE, Timer.IKE_SOFT, Timer.IKE_HARD):
         endpoint.timers.cancel((timer, old.serial))
     upkeep.stands(endpoint, new)
     lifetimes.watch_ike(endpoint, new)

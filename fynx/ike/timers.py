@@ -21,6 +21,7 @@ class Timer(IntEnum):
     FRAGMENTS = 9
     REAUTH = 10
     SUPERSEDED = 11
+    PUT_OFF = 12
     CHILD_SOFT = 20
     CHILD_HARD = 21
     LINGER = 22

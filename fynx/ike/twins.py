@@ -63,8 +63,8 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
             endpoint.timers.set((Timer.SUPERSEDED, theirs.serial), endpoint.now + PATIENCE_S)
             continue
         _give_way(endpoint, ours, theirs)
-        ours.start(ExchangeType.INFORMATIONAL, delete=REDUNDANT)
-        endpoint.pump(ours)
+        ours.replaces = None  # the peer's takes its place in that too
+        endpoint.supersede(ours)
 
 
 def _meanwhile(ours: IkeSa, theirs: IkeSa) -> bool:
@@ -78,6 +78,7 @@ def _meanwhile(ours: IkeSa, theirs: IkeSa) -> bool:
 def _give_way(endpoint: Endpoint, sa: IkeSa, winner: IkeSa) -> None:
     """What was wanted of the one is asked of the other."""
     sa.queue.clear()
+    sa.put_off.clear()
     for name in sa.wanted:
         winner.start(ExchangeType.CREATE_CHILD_SA, child=name)
     endpoint.pump(winner)

@@ -251,10 +251,12 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
             sa.queue.clear()
             sa.start(ExchangeType.INFORMATIONAL, delete="its lifetime is over")
             endpoint.pump(sa)
+        case Timer.PUT_OFF:
+            lifetimes.ask_again(endpoint, sa)
         case Timer.REAUTH:
             reauth.start(endpoint, sa)
         case Timer.SUPERSEDED:
-            reauth.superseded(endpoint, sa)
+            reauth.superseded(endpoint, sa, patience(sa))
         case Timer.REPLACED:
             endpoint.drop(sa, "replaced; the peer did not delete it")
         case Timer.HINTED:
@@ -319,12 +321,12 @@ def hint(endpoint: Endpoint, sa: IkeSa, header: Header, data: bytes) -> bool:
 # Paths.
 
 
-def verified(endpoint: Endpoint, sa: IkeSa, path: Path, new: bool) -> None:
-    """A message of this SA verified: the peer lives, and is where it came from (``new``: not an old one repeated)."""
+def verified(endpoint: Endpoint, sa: IkeSa, path: Path, request: int) -> None:
+    """A message of this SA that did not come before verified: the peer lives, and is where it came from.
+    ``request``: the id of a request, -1 for a response."""
     sa.heard_at = endpoint.now
-    if new:
-        standby.use(sa)
-    if not new or path == sa.path:
+    standby.spoken(sa, request)
+    if path == sa.path:
         return
     if sa.established and not _may_move(sa):
         return

@@ -22,6 +22,7 @@ from fynx.ike.tasks.install import Agreed, Material, announce, install, newest
 from fynx.ike.tasks.kex import Kex, wanted_method
 from fynx.ike.tasks.match import Asked, match
 from fynx.ike.tasks.terms import Terms, aggregation, check_answer, heard, said
+from fynx.ike.timers import Timer
 from fynx.ike.transport import Selectors, told
 from fynx.plugin.dataplane import EspSuite, Selector
 from fynx.plugin.extension import Incoming, Outgoing, Running
@@ -185,6 +186,8 @@ class ChildTask:
     def _again(self, refusal: NotifyPayload) -> bool:
         """True where another request follows at once: with the key exchange, or the one pair, that the peer wants."""
         sa, again = self.sa, dict(self.options)
+        if refusal.type == NotifyType.TEMPORARY_FAILURE and self.old is None and not self.first and not self.resource:
+            return self._later()
         method = wanted_method(refusal, self.offered, self.kex.method)
         if method and "ke" not in again and (self.old is None or rekey_child.may_retry(sa, self.old)):
             again["ke"] = method
@@ -195,6 +198,17 @@ class ChildTask:
         sa.release(self.spi_in)
         number = ExchangeType.CREATE_CHILD_SA if "single" in again else self.exchange
         sa.queue.appendleft((number, again))
+        return True
+
+    def _later(self) -> bool:
+        """The peer is busy with itself: the same in a few seconds (section 2.25), but not for ever."""
+        sa, refused = self.sa, self.options.get("refused", 0)
+        assert isinstance(refused, int)
+        if refused >= rekey_child.REFUSALS_BEFORE_CLOSING:
+            return False
+        sa.release(self.spi_in)
+        sa.put_off.append({**self.options, "refused": refused + 1})
+        sa.services.put_off(Timer.PUT_OFF, sa.serial)
         return True
 
     def _agreed_selectors(
@@ -269,6 +283,7 @@ class ChildTask:
         yield from install(self.sa, agreed, self._material(initiator=False))
         child = newest(self.sa)
         child.held = held
+        standby.answered(self.sa, child, None if self.first else message.message_id)
         if self.old is None:
             announce(self.sa, child)
             twins.child(self.sa, child)

@@ -31,6 +31,7 @@ class DeleteTask:
         if "name" in options and (self.child is None or not self.child.current):
             self.child = sa.child_of(str(options["name"]))
         self.replaced = self.child is not None and self.child.state is ChildState.REKEYED
+        self.expired = self.child is not None and self.child.state is ChildState.EXPIRED
         self.answer: list[bytes] = []
 
     def build(self, out: Outgoing) -> Steps:
@@ -41,8 +42,11 @@ class DeleteTask:
         if "delete" in self.options:
             self.sa.advance(IkeEvent.SEND_DELETE)
             out.add(DeletePayload(Protocol.IKE, ()))
+            for child in self.sa.children.values():
+                standby.succeed(self.sa, child, known=True)
         elif self.child is not None and self.child.alive:
             self.child.advance(ChildEvent.SEND_DELETE)
+            standby.succeed(self.sa, self.child, known=True)
             out.add(DeletePayload(Protocol.ESP, (_spi(self.child.spi_in),)))
         elif "delete_spi" in self.options:
             out.add(DeletePayload(Protocol.ESP, (_spi(_int(self.options["delete_spi"])),)))
@@ -61,10 +65,11 @@ class DeleteTask:
         if "delete" in self.options:
             self.sa.closing = str(self.options["delete"])
         elif self.child is not None:
-            replaced = carried_on(self.sa, self.child) or self.replaced or self._another(self.child)
+            replaced = carried_on(self.sa, self.child) or self.replaced or standby.outlived(self.sa, self.child)
+            linger = replaced and not self.expired
             idle = "idle" if "idle" in self.options else ""
             reason = "it carried nothing for long" if idle else "deleted by us"
-            remove_child(self.sa, self.child, reason, confirmed=True, linger=replaced, cause=idle)
+            remove_child(self.sa, self.child, reason, confirmed=True, linger=linger, cause=idle)
 
     def _requested(self, message: Incoming) -> None:
         deletes = every(message, DeletePayload)
@@ -82,11 +87,8 @@ class DeleteTask:
             if child.state is not ChildState.DELETING:  # else both deleted at once: each names only its own half
                 self.answer.append(_spi(child.spi_in))
             resources.given_up(child)
-            replaced = carried_on(self.sa, child) or self._another(child)
+            replaced = carried_on(self.sa, child) or standby.outlived(self.sa, child)
             remove_child(self.sa, child, "deleted by the peer", confirmed=True, linger=replaced, cause="peer")
-
-    def _another(self, child: ChildSa) -> bool:
-        return any(one is not child and one.name == child.name and one.current for one in self.sa.children.values())
 
     def _by_peer_spi(self, spi: int) -> ChildSa | None:
         return next((child for child in self.sa.children.values() if child.spi_out == spi), None)
@@ -140,6 +142,8 @@ def remove_child(
         return
     child.advance(ChildEvent.GONE)
     standby.settle(sa)
+    if linger:
+        standby.succeed(sa, child)
     sa.services.retire(child.handle, confirmed=confirmed, linger=linger)
     if child.announced:
         why = cause or sa.cause

@@ -96,6 +96,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         policy.name, spec.handle, spec.spi_in, spi_out, choice.suite, agreed.local, agreed.remote, spec.mode
     )
     child.low, child.ours = min(material.ni, material.nr), material.initiator
+    child.sends = spec.outbound
     child.aggregated = spec.aggregation is not None
     child.resource, child.group = agreed.resource, agreed.group
     child.advance(ChildEvent.INSTALLED)

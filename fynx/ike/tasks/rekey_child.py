@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import ChildRekeyed, RekeyStarted
+from fynx.ike import standby
 from fynx.ike.child import ChildSa, Rival
-from fynx.ike.effects import Activate
 from fynx.ike.exchange import notify
 from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import subset
@@ -124,7 +124,8 @@ def carried_on(sa: IkeSa, old: ChildSa) -> bool:
     new = _rival(sa, old)
     if new is None:
         return old.state is ChildState.REKEYED and not old.announced
-    sa.services.effect(Activate(new.handle))
+    standby.activate(sa, new)
+    old.sends = False
     _tell(sa, old, new, by_us=False)
     return True
 
