@@ -6,6 +6,9 @@
 uint32_t fynx_encap(struct fynx_worker *w, uint32_t n); /* returns how many slots there are now */
 void fynx_decap(struct fynx_worker *w, uint32_t n);
 
+/* Padding that makes `len` octets and two more a multiple of the block (RFC 4303 section 2.4). */
+static inline uint32_t fynx_padding(uint8_t block, uint32_t len) { return (0u - (len + 2)) & (block - 1u); }
+
 void fynx_seal(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t n); /* members [0, n), of one SA */
 enum fynx_verdict fynx_police(const struct fynx_worker *w, const struct fynx_sa_in *sa, struct fynx_slot *slot,
                               const struct fynx_slot *before);

@@ -143,6 +143,7 @@ struct fynx_slot { /* one packet of a batch */
   uint8_t follows; /* of the flow of the slot before, and equal in all that the SPD looks at */
   uint8_t tos;     /* of the datagram outside */
   uint8_t crowded; /* stands behind another one in its buffer: there is no room before it */
+  uint8_t tight;   /* room as an SA with the worker's `laid` around packets needs it, and no more */
   void *sa;
   struct fynx_sa_out *out; /* that sealed it */
   uint64_t sequence;
@@ -150,6 +151,10 @@ struct fynx_slot { /* one packet of a batch */
   const struct fynx_endpoint *endpoint;
   struct fynx_path path;
   struct fynx_flow flow;
+};
+
+struct fynx_wrap { /* what an SA puts around a packet; `ahead`, header and IV, is 0 when none was seen yet */
+  uint8_t ahead, block, icv_len;
 };
 
 struct fynx_counters {
@@ -177,6 +182,8 @@ struct fynx_worker { /* everything one thread touches; one sender and one receiv
   uint64_t tokens_ms; /* rate limit of unknown-SPI upcalls */
   uint32_t tokens;
   bool aggregated; /* a slot of the batch waits for `fynx_agg_out` or `fynx_agg_unpack` */
+  struct fynx_wrap laid;   /* for which the tight slots of the batch have room */
+  struct fynx_wrap wrap;   /* of the SA that sealed last */
   struct fynx_agg_out *agg; /* of a sender */
   void (*flush)(struct fynx_worker *w, uint32_t n); /* sends sealed slots before there are more */
   uint8_t *out; /* of a caller that takes them himself */

@@ -17,23 +17,25 @@ static uint64_t tail(const uint8_t *p, size_t n) {
     memcpy(&word, p, sizeof word);
     sum += word;
   }
-  if (n) {
-    uint32_t word = 0;
-    memcpy(&word, p, n);
-    sum += word;
-  }
-  return sum;
+  uint8_t rest[4] = {0};
+  if (n > 2) rest[2] = p[2];
+  if (n > 1) rest[1] = p[1];
+  if (n) rest[0] = p[0];
+  uint32_t word;
+  memcpy(&word, rest, sizeof word);
+  return sum + word;
 }
 
 #if defined(__x86_64__)
-#define WIDE 64u
+#define WIDE 32u
 #define WORTH 128u /* octets that the vectors are faster for */
 
 /* `n` is a multiple of WIDE; `to` may be NULL. Each lane takes fewer than 2^32 additions for any `n` that exists here. */
 __attribute__((target("avx2"))) static uint64_t wide(uint8_t *to, const uint8_t *from, size_t n) {
   const __m256i low = _mm256_set1_epi64x(UINT32_MAX);
   __m256i even[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()}, odd[2] = {even[0], even[0]};
-  for (size_t at = 0; at < n; at += WIDE) {
+  size_t at = 0;
+  for (; at + 2 * WIDE <= n; at += 2 * WIDE) {
     __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(from + at));
     __m256i u = _mm256_loadu_si256((const __m256i *)(const void *)(from + at + 32));
     if (to) {
@@ -44,6 +46,12 @@ __attribute__((target("avx2"))) static uint64_t wide(uint8_t *to, const uint8_t 
     even[1] = _mm256_add_epi64(even[1], _mm256_and_si256(u, low));
     odd[0] = _mm256_add_epi64(odd[0], _mm256_srli_epi64(v, 32));
     odd[1] = _mm256_add_epi64(odd[1], _mm256_srli_epi64(u, 32));
+  }
+  if (at < n) {
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(from + at));
+    if (to) _mm256_storeu_si256((__m256i *)(void *)(to + at), v);
+    even[0] = _mm256_add_epi64(even[0], _mm256_and_si256(v, low));
+    odd[0] = _mm256_add_epi64(odd[0], _mm256_srli_epi64(v, 32));
   }
   even[0] = _mm256_add_epi64(even[0], even[1]);
   odd[0] = _mm256_add_epi64(odd[0], odd[1]);
@@ -76,8 +84,9 @@ uint64_t fynx_csum(const uint8_t *p, size_t n) {
 uint64_t fynx_csum_copy(uint8_t *to, const uint8_t *from, size_t n) {
   size_t first = wide_part(n);
   uint64_t sum = first ? wide(to, from, first) : 0;
-  if (n - first) memcpy(to + first, from + first, n - first);
-  return sum + tail(from + first, n - first);
+  sum += tail(from + first, n - first);
+  memmove(to + first, from + first, n - first);
+  return sum;
 }
 
 uint64_t fynx_csum_pseudo(const uint8_t *ip, uint8_t protocol, uint32_t length) {

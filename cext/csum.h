@@ -10,7 +10,7 @@
 /* The sum of `n` octets that begin at an even offset of what is summed; an odd last octet counts as if a 0 followed. */
 uint64_t fynx_csum(const uint8_t *p, size_t n);
 
-/* The same, and copies them. */
+/* The same, and copies them; `to` may lie before `from` and overlap it. */
 uint64_t fynx_csum_copy(uint8_t *to, const uint8_t *from, size_t n);
 
 /* Addresses, protocol and length of what follows (RFC 0793 section 3.1, RFC 8200 section 8.1); `ip` is the IP header. */

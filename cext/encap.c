@@ -70,6 +70,17 @@ static uint8_t traffic_class(const uint8_t *packet) {
   return (uint8_t)(packet[0] << 4 | packet[1] >> 4);
 }
 
+/* Puts the packet where there is room around it. */
+static void settle(struct fynx_worker *w, struct fynx_slot *slot) {
+  uint8_t *place = w->padded + (size_t)(slot - w->slot) * FYNX_PADDED_STRIDE + FYNX_HEAD;
+  if (slot->data != place) memcpy(place, slot->data, slot->len); /* a dummy lies there already */
+  slot->data = place;
+}
+
+static bool same_wrap(const struct fynx_wrap *wrap, const struct fynx_sa_out *sa) {
+  return wrap->ahead == 8u + sa->iv_len && wrap->block == sa->block && wrap->icv_len == sa->icv_len;
+}
+
 /* Makes room for padding that hides how long the packet is (RFC 4303 section 2.7): returns its octets, which are zero. Not
  * in transport mode, where not every protocol says where it ends. */
 static uint32_t widen(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fynx_slot *slot) {
@@ -78,10 +89,8 @@ static uint32_t widen(struct fynx_worker *w, const struct fynx_sa_out *sa, struc
   uint32_t target = sa->pad_to == FYNX_PATH ? path : sa->pad_to < limit ? sa->pad_to : limit;
   if (target > FYNX_PADDED_MAX) target = FYNX_PADDED_MAX;
   if (slot->len >= target || sa->header || sa->aggfrag) return 0;
-  uint8_t *place = w->padded + (size_t)(slot - w->slot) * FYNX_PADDED_STRIDE + FYNX_HEAD;
-  if (slot->data != place) memcpy(place, slot->data, slot->len); /* a dummy lies there already */
-  memset(place + slot->len, 0, target - slot->len);
-  slot->data = place;
+  settle(w, slot);
+  memset(slot->data + slot->len, 0, target - slot->len);
   return target - slot->len;
 }
 
@@ -91,8 +100,9 @@ static bool frame(struct fynx_worker *w, const struct fynx_sa_out *sa, struct fy
   slot->tos = sa->aggfrag ? 0 : traffic_class(slot->data); /* of many: RFC 9347 section 2.4 hides them */
   if (sa->aggfrag) next = FYNX_AGG_NEXT;
   if (sa->header && family) next = fynx_transport_cut(slot, sa->header);
+  if (slot->tight && !same_wrap(&w->laid, sa)) settle(w, slot);
   uint32_t wide = sa->pad_to ? widen(w, sa, slot) : 0, len = slot->len + wide;
-  uint32_t head = 8u + sa->iv_len, pad = (0u - (len + 2)) & (sa->block - 1u);
+  uint32_t head = 8u + sa->iv_len, pad = fynx_padding(sa->block, len);
   uint8_t *tail = slot->data + len, *esp = slot->data - head, *iv = esp + 8;
   for (uint32_t i = 0; i < pad; i++) tail[i] = (uint8_t)(i + 1);
   tail[pad] = (uint8_t)pad;
@@ -157,6 +167,7 @@ void fynx_seal(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t count) {
   const struct fynx_endpoint *endpoint = atomic_load(&sa->endpoint);
   fynx_mtu_look(w->plane, sa, endpoint);
   uint64_t next = atomic_fetch_add_explicit(&sa->sequence, count, memory_order_relaxed);
+  w->wrap = (struct fynx_wrap){(uint8_t)(8 + sa->iv_len), sa->block, sa->icv_len};
   for (uint32_t i = 0; i < count; i++) {
     struct fynx_slot *slot = &w->slot[w->member[i]];
     slot->sequence = ++next;

@@ -82,6 +82,7 @@ static uint32_t pack(struct fynx_worker *w, struct fynx_sa_out *sa, struct curso
   while (c.at < c.n) {
     struct fynx_slot *slot = &w->slot[count];
     *slot = (struct fynx_slot){.data = w->agg->place[count] + FYNX_HEAD, .verdict = FYNX_PASS, .handle = sa->handle};
+    slot->tight = 0;
     slot->len = fill(sa, slot->data, &c);
     if (++count < FYNX_BATCH) continue;
     seal(w, sa, count);

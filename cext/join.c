@@ -1,8 +1,10 @@
-/* join.c: consecutive packets of one TCP or UDP flow become one frame for the TUN device, without a copy.
+/* join.c: consecutive packets of one TCP or UDP flow become one frame for the TUN device.
  *
  * Nothing is joined whose checksums do not hold (the frame would vouch for them), and nothing that the stack, cutting
  * the frame up again, would not give back as it came.
  */
+#include <arpa/inet.h>
+
 #include "csum.h"
 #include "util.h"
 #include "vnet.h"
@@ -41,16 +43,50 @@ static bool parse(const uint8_t *p, uint32_t len, struct heads *h) {
   return (l4[13] & (uint8_t)~(PSH | ECE)) == ACK && (l4[12] & 15) == 0;
 }
 
-static bool holds(const uint8_t *p, uint32_t len, const struct fynx_join *j) {
-  if (j->l4 == 20 && !fynx_csum_holds(fynx_csum(p, 20))) return false;
-  uint8_t protocol = j->l4 == 20 ? p[9] : p[6];
-  return fynx_csum_holds(fynx_csum_pseudo(p, protocol, len - j->l4) + fynx_csum(p + j->l4, len - j->l4));
+/* All that its checksum covers but the payload. */
+static uint64_t heads_sum(const struct fynx_join *j, const uint8_t *p, uint32_t len) {
+  return j->pseudo + htons((uint16_t)(len - j->l4)) + fynx_csum(p + j->l4, j->head - j->l4);
+}
+
+static bool ip_holds(const struct fynx_join *j, const uint8_t *p) {
+  return j->l4 == 40 || fynx_csum_holds(fynx_csum(p, 20));
+}
+
+static bool first_holds(struct fynx_join *j, const uint8_t *p, uint32_t len) {
+  j->pseudo = fynx_csum_pseudo(p, j->l4 == 20 ? p[9] : p[6], 0);
+  return ip_holds(j, p) && fynx_csum_holds(heads_sum(j, p, len) + fynx_csum(p + j->head, len - j->head));
+}
+
+/* The payload behind those already there, if its checksums hold. Where it lies close behind them it is moved while it is
+ * summed, so that the kernel has one piece to take. */
+static bool append(struct fynx_join *j, uint8_t *packet, uint32_t len) {
+  uint8_t *from = packet + j->head, saved[FYNX_JOIN_GAP];
+  uint32_t payload = len - j->head;
+  uintptr_t gap = (uintptr_t)from - (uintptr_t)j->end;
+  if (!ip_holds(j, packet)) return false;
+  uint64_t sum = heads_sum(j, packet, len);
+  if (gap - 1 >= FYNX_JOIN_GAP) {
+    if (!fynx_csum_holds(sum + fynx_csum(from, payload))) return false;
+    j->iov[++j->pieces] = (struct iovec){.iov_base = from, .iov_len = payload};
+    j->end = from + payload;
+    return true;
+  }
+  memcpy(saved, j->end, gap);
+  if (fynx_csum_holds(sum + fynx_csum_copy(j->end, from, payload))) {
+    j->iov[j->pieces].iov_len += payload;
+    j->end += payload;
+    return true;
+  }
+  memmove(from, j->end, payload);
+  memcpy(j->end, saved, gap);
+  return false;
 }
 
 void fynx_join_begin(struct fynx_join *j, uint8_t *packet, uint32_t len, bool udp) {
   struct heads h;
   j->vnet = (struct fynx_vnet){0};
-  j->n = 1;
+  j->n = j->pieces = 1;
+  j->end = packet + len;
   j->iov[1] = (struct iovec){.iov_base = packet, .iov_len = len};
   j->total = len;
   j->pushed = j->verified = false;
@@ -86,13 +122,14 @@ bool fynx_join_add(struct fynx_join *j, uint8_t *packet, uint32_t len) {
   if (payload > j->size || j->total + payload > UINT16_MAX) return false;
   const uint8_t *a = first + h.l4, *b = packet + h.l4;
   if (h.protocol == TCP ? !same_tcp(j, a, b) : memcmp(a, b, 4) != 0) return false;
-  if (!j->verified && !(j->open = holds(first, (uint32_t)j->iov[1].iov_len, j))) return false;
+  bool pushed = h.protocol == TCP && (b[13] & PSH);
+  if (!j->verified && !(j->open = first_holds(j, first, j->total))) return false;
   j->verified = true;
-  if (!holds(packet, len, j)) return false;
-  j->iov[++j->n] = (struct iovec){.iov_base = packet + h.head, .iov_len = payload};
+  if (!append(j, packet, len)) return false;
+  j->n++;
   j->total += payload;
   j->sequence += payload;
-  j->pushed = h.protocol == TCP && (b[13] & PSH);
+  j->pushed = pushed;
   j->open = payload == j->size && !j->pushed;
   return true;
 }

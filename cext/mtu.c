@@ -184,6 +184,7 @@ uint32_t fynx_mtu_cut(struct fynx_worker *w, uint32_t n, uint32_t limit) {
     fynx_csum_store(out + 10, fynx_csum(out, head));
     if (i) *slot = *whole;
     slot->data = out;
+    slot->tight = 0;
     slot->len = head + chunk;
     to = out + head + chunk + FYNX_TAIL;
   }

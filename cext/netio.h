@@ -24,7 +24,8 @@ struct fynx_io {
   struct iovec iov[FYNX_BATCH];
   _Alignas(8) uint8_t names[FYNX_BATCH][sizeof(struct sockaddr_in6)];
   _Alignas(8) uint8_t controls[FYNX_BATCH][128];
-  uint8_t count[FYNX_BATCH]; /* packets in a message that is sent */
+  uint8_t count[FYNX_BATCH]; /* packets in a message that is sent, */
+  uint8_t first[FYNX_BATCH]; /* and where they begin in the worker's `member` */
   uint32_t failures;         /* reads in a row that met an error other than EAGAIN */
   uint32_t wanted;           /* messages to ask for in the next receive */
   struct fynx_split split;   /* a frame of the TUN device that has packets left */

@@ -37,15 +37,23 @@ static void send_one(struct fynx_worker *w, int fd, const struct msghdr *header,
   fynx_count(w, FYNX_COUNT_SENDS, 1);
 }
 
+/* Packet `i` of message `at`. */
+static struct fynx_slot *packet_of(struct fynx_worker *w, uint32_t at, uint32_t i) {
+  return &w->slot[w->member[w->io->first[at] + i]];
+}
+
 /* The segment size stands last in the control data: without it the same goes out packet by packet. */
-static void send_singly(struct fynx_worker *w, int fd, const struct msghdr *header, uint32_t count) {
-  struct msghdr one = *header;
+static void send_singly(struct fynx_worker *w, int fd, uint32_t at) {
+  struct msghdr one = w->io->messages[at].msg_hdr;
+  struct iovec iov;
+  one.msg_iov = &iov;
   one.msg_iovlen = 1;
   one.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
   if (!one.msg_controllen) one.msg_control = NULL;
-  for (uint32_t i = 0; i < count; i++) {
-    one.msg_iov = header->msg_iov + i;
-    send_one(w, fd, &one, &w->slot[w->member[one.msg_iov - w->io->iov]]);
+  for (uint32_t i = 0; i < w->io->count[at]; i++) {
+    struct fynx_slot *slot = packet_of(w, at, i);
+    iov = (struct iovec){.iov_base = slot->data, .iov_len = slot->len};
+    send_one(w, fd, &one, slot);
   }
 }
 
@@ -61,15 +69,13 @@ static bool split_up(struct fynx_worker *w, int fd, uint32_t at, int error) {
   if (io->count[at] < 2 || (error != EMSGSIZE && error != EINVAL && error != EIO)) return false;
   if (error == EIO) atomic_store_explicit(&w->plane->gso, 0, memory_order_relaxed);
   fynx_count(w, FYNX_COUNT_SPLIT_SENDS, 1);
-  if (error != EIO) look_again(&w->slot[w->member[io->messages[at].msg_hdr.msg_iov - io->iov]]);
-  send_singly(w, fd, &io->messages[at].msg_hdr, io->count[at]);
+  if (error != EIO) look_again(packet_of(w, at, 0));
+  send_singly(w, fd, at);
   return true;
 }
 
 static void lose(struct fynx_worker *w, uint32_t at, int error) {
-  const struct fynx_io *io = w->io;
-  uint32_t first = (uint32_t)(io->messages[at].msg_hdr.msg_iov - io->iov);
-  for (uint32_t i = first; i < first + io->count[at]; i++) drop_send(w, &w->slot[w->member[i]], error);
+  for (uint32_t i = 0; i < w->io->count[at]; i++) drop_send(w, packet_of(w, at, i), error);
 }
 
 /* Sends messages [0, n) of one socket. */
@@ -120,10 +126,9 @@ static void finish_message(struct fynx_worker *w, uint32_t at, const struct fynx
     size = put_control(control, size, four ? IPPROTO_IP : IPPROTO_IPV6, four ? IP_TOS : IPV6_TCLASS, &tos, sizeof tos);
   }
   if (io->count[at] > 1) {
-    uint16_t segment = (uint16_t)header->msg_iov[0].iov_len;
+    uint16_t segment = (uint16_t)first->len;
     size = put_control(control, size, SOL_UDP, UDP_SEGMENT, &segment, sizeof segment);
   }
-  header->msg_iovlen = io->count[at];
   header->msg_control = size ? control : NULL;
   header->msg_controllen = size;
 }
@@ -139,12 +144,23 @@ static bool belongs(const struct draft *d, const struct fynx_slot *slot, uint32_
          slot->len <= d->first->len && d->total + slot->len <= FYNX_DATAGRAM_MAX;
 }
 
+/* A packet that lies right behind the one before it in the same message goes on in its piece. */
+static void append(struct fynx_io *io, struct msghdr *header, uint32_t *pieces, const struct fynx_slot *slot) {
+  struct iovec *last = &io->iov[*pieces - 1];
+  if (header->msg_iovlen && (uint8_t *)last->iov_base + last->iov_len == slot->data) {
+    last->iov_len += slot->len;
+    return;
+  }
+  io->iov[(*pieces)++] = (struct iovec){.iov_base = slot->data, .iov_len = slot->len};
+  header->msg_iovlen++;
+}
+
 /* In order; consecutive packets of one socket share a call, consecutive equal ones of one path a message. */
 void fynx_send_slots(struct fynx_worker *w, uint32_t n) {
   struct fynx_io *io = w->io;
   struct draft draft = {0};
   bool gso = atomic_load_explicit(&w->plane->gso, memory_order_relaxed) != 0;
-  uint32_t messages = 0, packets = 0;
+  uint32_t messages = 0, packets = 0, pieces = 0;
   for (uint32_t i = 0; i < n; i++) {
     struct fynx_slot *slot = &w->slot[i];
     if (slot->verdict != FYNX_PASS) continue;
@@ -162,19 +178,20 @@ void fynx_send_slots(struct fynx_worker *w, uint32_t n) {
     if (!same && messages) finish_message(w, messages - 1, draft.first);
     if (messages && e->socket != draft.first->endpoint->socket) {
       send_run(w, w->plane->sockets[draft.first->endpoint->socket].fd, messages);
-      messages = packets = 0;
+      messages = packets = pieces = 0;
     }
     if (!same) {
       draft = (struct draft){.first = slot};
       io->count[messages] = 0;
+      io->first[messages] = (uint8_t)packets;
       io->messages[messages++].msg_hdr = (struct msghdr){
-          .msg_name = (void *)(uintptr_t)e->name, .msg_namelen = e->name_len, .msg_iov = &io->iov[packets]};
+          .msg_name = (void *)(uintptr_t)e->name, .msg_namelen = e->name_len, .msg_iov = &io->iov[pieces]};
     }
     if (raw) fynx_count(w, FYNX_COUNT_RAW_OUT, 1);
     draft.total += slot->len;
     draft.closed = slot->len < draft.first->len;
-    w->member[packets] = (uint8_t)i;
-    io->iov[packets++] = (struct iovec){.iov_base = slot->data, .iov_len = slot->len};
+    w->member[packets++] = (uint8_t)i;
+    append(io, &io->messages[messages - 1].msg_hdr, &pieces, slot);
     io->count[messages - 1]++;
   }
   if (!messages) return;

@@ -35,6 +35,29 @@ static bool sane_ip(const uint8_t *frame, uint32_t len, uint32_t l4, uint8_t typ
   return four ? l4 == (frame[0] & 15u) * 4 && l4 >= 20 : l4 >= 40;
 }
 
+/* What the headers of all segments have in common is summed once. */
+static void prepare_sums(struct fynx_split *s) {
+  uint8_t head[UINT8_MAX + 1];
+  uint32_t l4_head = s->head - s->l4;
+  memcpy(head, s->frame + s->l4, l4_head);
+  memset(head + s->check, 0, 2);
+  memset(head + 4, 0, s->check == UDP_CHECK ? 2 : 4); /* the length, or the sequence number */
+  if (s->check == TCP_CHECK) memset(head + 12, 0, 2); /* the flags */
+  s->partial += fynx_csum(head, l4_head);
+  if (s->frame[0] >> 4 != 4) return;
+  memcpy(head, s->frame, s->l4);
+  memset(head + 2, 0, 4);
+  memset(head + 10, 0, 2);
+  s->ip_sum = fynx_csum(head, s->l4);
+}
+
+/* Sixteen bits of a packet as they count in a sum. */
+static uint64_t at16(const uint8_t *p) {
+  uint16_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
 bool fynx_split_begin(struct fynx_split *s, uint8_t *frame, uint32_t len, const struct fynx_vnet *vnet) {
   uint8_t type = vnet->type & (uint8_t)~FYNX_VNET_ECN;
   *s = (struct fynx_split){.frame = frame, .len = len};
@@ -54,6 +77,7 @@ bool fynx_split_begin(struct fynx_split *s, uint8_t *frame, uint32_t len, const 
   memcpy(&field, frame + s->l4 + s->check, sizeof field);
   memcpy(&length, whole, sizeof length);
   s->partial = (uint64_t)field + (uint16_t)~length;
+  prepare_sums(s);
   return true;
 }
 
@@ -71,8 +95,7 @@ static void ip_header(const struct fynx_split *s, uint8_t *out, uint32_t total) 
   }
   put16(out + 2, total);
   put16(out + 4, (fynx_be16(s->frame + 4) + s->index) & UINT16_MAX);
-  out[10] = out[11] = 0;
-  fynx_csum_store(out + 10, fynx_csum(out, s->l4));
+  fynx_csum_store(out + 10, s->ip_sum + at16(out + 2) + at16(out + 4));
 }
 
 static void tcp_header(const struct fynx_split *s, uint8_t *tcp, bool last) {
@@ -92,13 +115,12 @@ uint32_t fynx_split_next(struct fynx_split *s, uint8_t *out) {
     put16(l4 + 4, l4_len);
   else
     tcp_header(s, l4, chunk == left);
-  l4[s->check] = l4[s->check + 1] = 0;
   put16(length, l4_len);
-  sum += s->partial + fynx_csum(l4, s->head - s->l4) + fynx_csum(length, sizeof length);
+  sum += s->partial + at16(length);
   if (s->check == UDP_CHECK)
-    fynx_csum_store_udp(l4 + s->check, sum);
+    fynx_csum_store_udp(l4 + s->check, sum + at16(length));
   else
-    fynx_csum_store(l4 + s->check, sum);
+    fynx_csum_store(l4 + s->check, sum + at16(l4 + 4) + at16(l4 + 6) + at16(l4 + 12));
   s->at += chunk;
   s->index++;
   return total;

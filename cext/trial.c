@@ -44,7 +44,7 @@ static void flush(struct fynx_join *join, uint8_t *out, size_t room, size_t *at)
   if (!join->n) return;
   fynx_join_finish(join);
   join->iov[0] = (struct iovec){.iov_base = &join->vnet, .iov_len = sizeof join->vnet};
-  record(out, room, at, join->iov, join->n + 1);
+  record(out, room, at, join->iov, join->pieces + 1);
 }
 
 size_t fynx_join_run(const uint8_t *data, const uint32_t *lengths, uint32_t n, int udp, uint8_t *out, size_t room) {

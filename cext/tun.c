@@ -61,19 +61,28 @@ static uint32_t read_one(struct fynx_worker *w, uint8_t *to, struct fynx_vnet *v
   return 0;
 }
 
+/* Octets from the beginning of a packet of `len` to where the next may begin. Where a guess is possible at what the SA
+ * will put around them, sealed packets lie one behind the other, and the kernel takes all as one piece. */
+static size_t pitch(const struct fynx_wrap *laid, uint32_t len, bool tight) {
+  if (!tight) return fynx_align(FYNX_HEAD + (size_t)len + FYNX_TAIL, 64);
+  return laid->ahead + len + fynx_padding(laid->block, len) + 2 + laid->icv_len;
+}
+
 /* Packets of the frame at hand into slots from `n` on; returns the new count. */
 static uint32_t cut(struct fynx_worker *w, uint32_t n, size_t *at) {
   struct fynx_split *split = &w->io->split;
-  uint8_t follows = 0;
-  *at = w->io->split_end;
+  bool tight = w->laid.ahead && split->head + split->size <= FYNX_PADDED_MAX;
+  uint8_t *data = w->arena + w->io->split_end + FYNX_HEAD, follows = 0;
   for (; n < FYNX_BATCH && fynx_split_more(split); n++) {
     struct fynx_slot *slot = &w->slot[n];
-    slot->data = w->arena + *at + FYNX_HEAD;
-    slot->len = fynx_split_next(split, slot->data);
+    slot->data = data;
+    slot->len = fynx_split_next(split, data);
+    slot->tight = tight;
     slot->follows = follows;
     follows = 1;
-    *at += fynx_align(FYNX_HEAD + (size_t)slot->len + FYNX_TAIL, 64);
+    data += pitch(&w->laid, slot->len, tight);
   }
+  *at = fynx_align((size_t)(data - w->arena) + FYNX_TAIL, 64);
   if (!fynx_split_more(split)) w->io->split_end = 0;
   return n;
 }
@@ -84,6 +93,7 @@ uint32_t fynx_tun_read(struct fynx_worker *w) {
   struct fynx_io *io = w->io;
   uint32_t n = 0, len, narrowest, most = fynx_batch(w->plane, &narrowest);
   size_t at = 0;
+  w->laid = w->wrap;
   if (io->split_end) n = cut(w, 0, &at);
   while (!io->split_end && n < most && w->arena_size - at >= FRAME_ROOM) {
     struct fynx_vnet vnet = {0};
@@ -101,6 +111,7 @@ uint32_t fynx_tun_read(struct fynx_worker *w) {
     if (!io->split.size) {
       w->slot[n].data = data;
       w->slot[n].len = len;
+      w->slot[n].tight = 0;
       w->slot[n++].follows = 0;
       if (len > narrowest) break; /* may have to be cut: the last of its batch */
       continue;
@@ -152,7 +163,7 @@ static void put(struct fynx_worker *w, struct fynx_join *join) {
   fynx_join_finish(join);
   fynx_count(w, FYNX_COUNT_TUN_WRITES, 1);
   join->iov[0] = (struct iovec){.iov_base = &join->vnet, .iov_len = sizeof join->vnet};
-  if (writev(w->tun, join->iov, (int)join->n + 1) < 0)
+  if (writev(w->tun, join->iov, (int)join->pieces + 1) < 0)
     for (uint32_t i = 0; i < join->n; i++) fynx_drop(w, &nobody, FYNX_DROP_TUN_WRITE);
   join->n = 0;
 }
@@ -162,6 +173,7 @@ static void deliver_joined(struct fynx_worker *w, uint32_t n) {
   join->n = 0;
   for (uint32_t i = 0; i < n; i++) {
     struct fynx_slot *slot = &w->slot[i];
+    if (slot->verdict == FYNX_ELSEWHERE) put(w, join); /* what lies there is still wanted, so nothing moves over it */
     if (slot->verdict != FYNX_PASS) continue;
     if (join->n && fynx_join_add(join, slot->data, slot->len)) continue;
     put(w, join);

@@ -8,6 +8,8 @@
 
 #define FYNX_SEGMENTS 64u /* of one frame that we make, and of one datagram batch: what every kernel takes */
 
+#define FYNX_JOIN_GAP 256u /* between two payloads that become one piece: trailer, ICV, headers */
+
 enum { FYNX_VNET_NEEDS_CSUM = 1, FYNX_VNET_DATA_VALID = 2 };
 enum { FYNX_VNET_NONE = 0, FYNX_VNET_TCP4 = 1, FYNX_VNET_TCP6 = 4, FYNX_VNET_UDP = 5, FYNX_VNET_ECN = 0x80 };
 
@@ -31,7 +33,8 @@ struct fynx_split {
   uint32_t at;      /* payload done */
   uint32_t index;
   uint32_t check;   /* offset of the checksum from l4 */
-  uint64_t partial; /* pseudo header without the length */
+  uint64_t partial; /* pseudo header without the length, and what is the same in the header of each segment */
+  uint64_t ip_sum;  /* of what is the same in each IPv4 header */
 };
 bool fynx_split_begin(struct fynx_split *s, uint8_t *frame, uint32_t len, const struct fynx_vnet *vnet);
 bool fynx_split_more(const struct fynx_split *s);
@@ -42,7 +45,9 @@ uint32_t fynx_split_next(struct fynx_split *s, uint8_t *out);
 /* join.c: consecutive packets of one flow into one frame. */
 struct fynx_join {
   struct fynx_vnet vnet;
-  uint32_t n;       /* packets taken; iov[n] is the last one's payload, iov[1] the whole first packet */
+  uint32_t n;       /* packets taken */
+  uint32_t pieces;  /* iov[1] begins with the whole first packet; what follows it in memory is moved up to it */
+  uint8_t *end;     /* of the last piece */
   uint32_t l4;
   uint32_t head;
   uint32_t size;    /* payload of the first */
@@ -51,10 +56,12 @@ struct fynx_join {
   bool open;        /* one more may follow */
   bool pushed;
   bool verified;    /* the first packet's checksums hold */
+  uint64_t pseudo;  /* header, without the length */
   struct iovec iov[1 + FYNX_SEGMENTS];
 };
 void fynx_join_begin(struct fynx_join *j, uint8_t *packet, uint32_t len, bool udp);
-bool fynx_join_add(struct fynx_join *j, uint8_t *packet, uint32_t len); /* false: it does not belong here */
-void fynx_join_finish(struct fynx_join *j); /* vnet and iov[1 ... n] are then what to write behind iov[0] */
+/* False: it does not belong here, and is as it was. Else up to FYNX_JOIN_GAP octets before its payload are no longer there. */
+bool fynx_join_add(struct fynx_join *j, uint8_t *packet, uint32_t len);
+void fynx_join_finish(struct fynx_join *j); /* vnet and iov[1 ... pieces] are then what to write behind iov[0] */
 
 #endif

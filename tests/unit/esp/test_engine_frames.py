@@ -19,7 +19,7 @@ from fynx.plugin.dataplane import ChildSpec, IkeArrived
 from fynx.plugin.engine import EngineOptions
 from fynx.plugin.transport import Path
 from tests.unit.esp.frames import ACK, CWR, SYN, TCP, UDP, Frame, cut, summed, superframe, tcp, udp, with_ip
-from tests.unit.esp.workshop import SPI_OUT, child, esp_key, make, mirror, network, seal, trailer
+from tests.unit.esp.workshop import SPI_IN, SPI_OUT, SUITES, child, esp_key, make, mirror, network, seal, trailer
 
 LOCAL = (network("198.18.1.0/24"), network("fd00:1::/64"))
 REMOTE = (network("198.18.2.0/24"), network("fd00:2::/64"))
@@ -151,6 +151,19 @@ def test_small_datagrams_of_a_frame_beyond_64_keep_their_order() -> None:
         left.put(frame)
         left.put(Frame(behind))
         assert right.take(202) == [before, *cut(frame), behind]
+
+
+def test_frames_of_associations_with_more_and_less_around_a_packet_take_turns() -> None:
+    with pair(ON, ON) as (left, right, _):
+        changes = {"spi_in": SPI_IN + 1, "spi_out": SPI_OUT + 1, "suite": SUITES["aes256-sha512"], "window": 4096}
+        spec = child(2, path=left.path_to(right), local_ts=LOCAL[1:], remote_ts=REMOTE[1:], **changes)
+        left.engine.install(spec)
+        right.engine.install(mirror(spec, path=right.path_to(left)))
+        frames = [superframe(TCP, 4 + n % 2 * 2, octets(700 * (5 + n), n), 700) for n in range(6)]
+        for frame in frames:
+            left.put(frame)
+        assert right.take(sum(len(cut(frame)) for frame in frames)) == [each for frame in frames for each in cut(frame)]
+        assert [left.engine.usage(handle).packets_out for handle in (1, 2)] == [5 + 7 + 9, 6 + 8 + 10]
 
 
 def esp(spec: ChildSpec, number: int, packet: bytes) -> bytes:
