@@ -32,6 +32,8 @@ from fynx.sim.node import Host, Node, Send
 from fynx.sim.trace import Trace
 
 TUNNELS, FIRST = 10_000, 200
+PATIENCE_S, TRIES = 5, 12
+"""For one answer: a busy machine loses datagrams, and the request is sent again."""
 SECRET = {"BENCH_PSK": "a pre-shared key of more than thirty-two octets"}
 PROOF = 'auth: {psk: {secret: "@env:BENCH_PSK"}}'
 RESPONDER = """\
@@ -124,10 +126,11 @@ def connect(number: int, port: int) -> None:
     """One handshake over a socket of its own. Raises BenchError when it does not end with a Child SA."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.bind((HOST, 0))
-        link.settimeout(5)
-        here = link.getsockname()[1]
+        link.settimeout(PATIENCE_S)
+        here, sent, tries = link.getsockname()[1], [b""], 0
 
         def send(_node: Node, _source: Address, _destination: Address, data: bytes) -> None:
+            sent[0] = data
             link.sendto(data, (HOST, port))
 
         node, path = _node(number, send), Path(HOST, here, HOST, port)
@@ -136,7 +139,10 @@ def connect(number: int, port: int) -> None:
             try:
                 node.arrive(path, link.recv(65535))
             except TimeoutError:
-                raise BenchError(f"tunnel {number} did not come up: {node.events[-1:]}") from None
+                tries += 1
+                if tries == TRIES:
+                    raise BenchError(f"tunnel {number} did not come up: {node.events[-1:]}") from None
+                link.sendto(sent[0], (HOST, port))
 
 
 def _node(number: int, send: Send) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -253,3 +254,8 @@ def test_modules_open_with_a_sentence_of_duty() -> None:
     files = [path for path in python_files("fynx", "plugins", "benches") if path.read_text().strip()]
     silent = [name(path) for path in files if not ast.get_docstring(ast.parse(path.read_text()))]
     assert not silent, f"no module docstring: {silent}"
+
+
+def test_every_example_in_a_single_file_is_checked_for_types() -> None:
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["modules"]
+    assert sorted(checked) == sorted(path.stem for path in (ROOT / "docs/examples/plugins").glob("*.py"))

@@ -56,7 +56,11 @@ class Fynx(Tunnel):
         listen = ["0.0.0.0" if self.variant.family == 4 else "::"]
         return {
             "name": f"{self.link.name}-{host.side}",
-            "host": {"transport": {"udp": {"listen": listen}}, "plane": {"tun": tun}},
+            "host": {
+                "transport": {"udp": {"listen": listen}},
+                "plane": {"tun": tun},
+                "children_per_sa": max(256, 2 * self.variant.sas),
+            },
             "peers": {other.side: peer},
         }
 

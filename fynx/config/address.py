@@ -64,6 +64,12 @@ def child_selector(text: str) -> Selector:
     return Selector(b"", b"", protocol, *_ports(match["port"], protocol))
 
 
+def octets_of(text: str) -> int:
+    """Length of the addresses in a selector that has passed ``child_selector``: 4 or 16; 0 for ``dynamic``."""
+    words = text.partition("[")[0]
+    return 0 if words.strip() == "dynamic" else 16 if ":" in words else 4
+
+
 def local_address(text: str) -> IPv4Address | IPv6Address | None:
     """A source address; None when empty. Raises ``Wrong``."""
     try:
@@ -85,7 +91,7 @@ def _check_name(text: str) -> None:
 def _range(text: str) -> tuple[bytes, bytes]:
     if "-" not in text:
         whole = network(text)
-        return whole[0].packed, whole[-1].packed
+        return whole.network_address.packed, whole.broadcast_address.packed
     first, _, last = text.partition("-")
     try:
         start, end = ip_address(first.strip()), ip_address(last.strip())

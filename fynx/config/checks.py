@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from fynx.config.address import ANY, child_selector, local_address, remote_network, selector
+from fynx.config.address import ANY, child_selector, local_address, octets_of, remote_network, selector
 from fynx.config.decode import NAME
 from fynx.config.model import Child, IkeLifetime, Iptfs, Lifetime, Peer
 from fynx.config.pools import plain_address, plain_network, pool_range, split_domain
@@ -132,7 +132,7 @@ def _child(record: object) -> Iterator[tuple[str, Wrong]]:
             yield "iptfs", Wrong("aggregated payloads carry whole IP packets", "mode: tunnel; or leave iptfs out")
     if record.per_worker and record.single_pair:
         yield "per_worker", Wrong("each pair of addresses has its own Child SA already", "leave one of the two out")
-    sides = [{len(child_selector(text).start) for text in side} for side in (record.local, record.remote)]
+    sides = [set(map(octets_of, side)) for side in (record.local, record.remote)]
     dynamic = any(0 in side for side in sides)
     if sides[0].isdisjoint(sides[1]) and not dynamic:
         yield (
@@ -220,5 +220,5 @@ def _leases(peer: Peer) -> Iterator[tuple[str, Wrong]]:
             ("local", asks, "request: [ipv4] in this peer"),
             ("remote", bool(peer.pool), "pool: NAME in this peer, with host: {pools: {NAME: {addresses: […]}}}"),
         ):
-            if not given and any(not child_selector(text).start for text in getattr(child, side)):
+            if not given and not all(map(octets_of, getattr(child, side))):
                 yield f"children.{name}.{side}", Wrong("nothing says where the address of dynamic comes from", remedy)

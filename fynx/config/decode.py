@@ -54,6 +54,7 @@ class Decoder:
         self._rules, self._problems = rules, problems
         self._adapters: dict[Any, TypeAdapter[Any]] = {}
         self._annotations: dict[type, dict[str, Any]] = {}
+        self._blanks: dict[Any, Any] = {}
         self.places: dict[str, tuple[int, int]] = {}
 
     def value(self, node: Node, kind: Any, path: str, marks: tuple[object, ...] = ()) -> Any:
@@ -105,10 +106,20 @@ class Decoder:
         if get_origin(hint) is Annotated and any(isinstance(mark, ChoiceOf) for mark in get_args(hint)[1:]):
             return self.value(Scalar(table.mark, default.name), hint, inner)
         if is_dataclass(hint):
-            return self.value(Table(table.mark), hint, inner)
+            return self._blank(table.mark, hint, inner)
         marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
         trimming = [mark for mark in marks if isinstance(mark, Check) and mark.trim]
         return self._trimmed(default, trimming[0], inner, table.mark) if trimming else default
+
+    def _blank(self, mark: Mark, model: Any, path: str) -> Any:
+        """A record of which nothing is written: the same wherever it stands."""
+        self.places[path] = (mark.line, mark.column)
+        if model not in self._blanks:
+            made = self.value(Table(mark), model, path)
+            if made is BAD:
+                return BAD
+            self._blanks[model] = made
+        return self._blanks[model]
 
     def _trimmed(self, default: tuple[str, ...], check: Check, path: str, mark: Mark) -> Any:
         kept = tuple(text for text in default if self._passes(text, check))

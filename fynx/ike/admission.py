@@ -120,6 +120,12 @@ class Bucket:
         self.level -= 1
         return True
 
+    def widen(self, size: float) -> None:
+        """At least so many at once."""
+        if size > self.size:
+            self.level += size - self.size
+            self.size = size
+
     def has(self, now: float) -> bool:
         self.level = min(self.size, self.level + (now - self.at) * self.rate)
         self.at = now

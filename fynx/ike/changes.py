@@ -58,7 +58,7 @@ def compare_peer(old: PeerPolicy | None, new: PeerPolicy | None) -> PeerChange:
         assert only is not None
         outcome = Outcome.ADD if old is None else Outcome.DROP
         return PeerChange(outcome, (), {child.name: ChildChange(outcome) for child in only.children})
-    changed = tuple(name for name in _differing(old, new) if name != "children")
+    changed = tuple(_differing(old, new, but="children"))
     # More addresses than before take none away from the SA that stands.
     ended = [name for name in changed if name in IDENTITY and (name != "remote" or not _within(old.remote, new.remote))]
     outcome = Outcome.STAY
@@ -81,6 +81,8 @@ def _children(old: PeerPolicy, new: PeerPolicy, *, remade: bool) -> dict[str, Ch
 def compare_child(old: ChildPolicy | None, new: ChildPolicy | None) -> ChildChange:
     if old is None or new is None:
         return ChildChange(Outcome.ADD if old is None else Outcome.DROP)
+    if old == new:  # no secret in it
+        return ChildChange(Outcome.STAY)
     changed = tuple(_differing(old, new))
     if any(name in CHILD_REMAKE for name in changed):
         return ChildChange(Outcome.REMAKE, changed)
@@ -104,9 +106,10 @@ def same(a: object, b: object) -> bool:
     return bool(a == b)
 
 
-def _differing(old: object, new: object) -> list[str]:
+def _differing(old: object, new: object, *, but: str = "") -> list[str]:
     assert is_dataclass(old)
-    return [one.name for one in fields(old) if not same(getattr(old, one.name), getattr(new, one.name))]
+    names = [one.name for one in fields(old) if one.compare and one.name != but]
+    return [name for name in names if not same(getattr(old, name), getattr(new, name))]
 
 
 def _within(inner: tuple[Network, ...], outer: tuple[Network, ...]) -> bool:

@@ -167,6 +167,6 @@ def _policy(endpoint: Endpoint, peer: str) -> PeerPolicy:
 
 
 def _check_child(policy: PeerPolicy, name: str) -> None:
-    if all(child.name != name for child in policy.children):
+    if name not in policy.named:
         names = ", ".join(child.name for child in policy.children)
         raise StateError(f"peer {policy.name!r} has no child called {name!r}; configured: {names}")

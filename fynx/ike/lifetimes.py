@@ -28,7 +28,7 @@ IDS_SOFT, IDS_HARD = 0xF000_0000, 0xFFFF_FF00
 
 def watch_child(endpoint: Endpoint, sa: IkeSa, child: ChildSa) -> None:
     """Sets the timers of a Child SA that was just installed."""
-    policy = next((one for one in sa.policy.children if one.name == child.name), None)
+    policy = sa.policy.named.get(child.name)
     if policy is not None:
         _watch(endpoint, policy.lifetime, (Timer.CHILD_SOFT, child.handle), (Timer.CHILD_HARD, child.handle))
 
@@ -157,7 +157,7 @@ def used(endpoint: Endpoint, handle: int, packets: int, octets: int) -> None:
     child = sa.children.get(handle) if sa is not None else None
     if sa is None or child is None:
         return
-    policy = next((one for one in sa.policy.children if one.name == child.name), None)
+    policy = sa.policy.named.get(child.name)
     if policy is None:
         return
     limit = policy.lifetime

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
+from fynx.ike.reach import Reach
 from fynx.plugin.auth import Identity
 from fynx.plugin.dataplane import Aggregation, Selector
 from fynx.wire.proposal import Proposal
@@ -131,6 +132,16 @@ class PeerPolicy:
     """Where its addresses come from, when it asks for some."""
     request: tuple[Request, ...] = ()
     """What we ask it for."""
+    named: Mapping[str, ChildPolicy] = field(init=False, compare=False, repr=False)
+    reach: Reach = field(init=False, compare=False, repr=False)
+    leases: bool = field(init=False, compare=False, repr=False)
+    """Whether a child has leased addresses in its selectors."""
+
+    def __post_init__(self) -> None:
+        selectors = (one for child in self.children for one in (*child.local, *child.remote))
+        object.__setattr__(self, "named", {child.name: child for child in self.children})
+        object.__setattr__(self, "reach", Reach(self.children))
+        object.__setattr__(self, "leases", not all(one.start for one in selectors))
 
 
 @dataclass(frozen=True, slots=True)

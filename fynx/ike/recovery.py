@@ -122,4 +122,5 @@ def _look_again(endpoint: Endpoint, sa: IkeSa, child: ChildSa) -> None:
 
 
 def _limit(sa: IkeSa, child: ChildSa) -> float:
-    return next((one.inactivity_s for one in sa.policy.children if one.name == child.name), 0.0)
+    policy = sa.policy.named.get(child.name)
+    return policy.inactivity_s if policy is not None else 0.0

@@ -11,6 +11,7 @@ from fynx.errors import StateError
 from fynx.events import Event, IkeStateChanged
 from fynx.ike.admission import Bucket
 from fynx.ike.child import ChildSa
+from fynx.ike.children import Children
 from fynx.ike.effects import Effect, Emit, ReleaseSpi
 from fynx.ike.fitting import Fragmenting
 from fynx.ike.keymat import IkeKeys
@@ -185,7 +186,7 @@ class IkeSa:
     fragmenting: Fragmenting = field(default_factory=Fragmenting)
     local_id: Identity | None = None
     remote_id: Identity | None = None
-    children: dict[int, ChildSa] = field(default_factory=dict)
+    children: Children = field(default_factory=Children)
     reserved: dict[int, None] = field(default_factory=dict)
     """ESP SPIs that the plane keeps for children under way."""
     deleted_early: dict[bytes, None] = field(default_factory=dict)
@@ -282,7 +283,7 @@ class IkeSa:
 
     def child_of(self, name: str) -> ChildSa | None:
         """The one that stands for all its traffic."""
-        named = (child for child in self.children.values() if child.name == name and child.current)
+        named = (child for child in self.children.named(name) if child.current)
         return next((child for child in named if not child.resource), None)
 
     def asks(self, name: str) -> bool:

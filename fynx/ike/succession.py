@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fynx.events import IkeRekeyed
 from fynx.ike import lifetimes, reauth, reconfigure, standby, upkeep, virtual
+from fynx.ike.children import Children
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.timers import Timer
@@ -69,7 +70,7 @@ def dropped(endpoint: Endpoint, old: IkeSa) -> None:
 def hand_over(endpoint: Endpoint, old: IkeSa, new: IkeSa, *, by_us: bool) -> None:
     """Children, waiting exchanges and what is known of the peer go on; once."""
     old.successor, new.heir_of = new, None
-    new.children, old.children = old.children, {}
+    new.children, old.children = old.children, Children()
     for handle in new.children:
         endpoint.handles[handle] = new
     standby.moved(new)

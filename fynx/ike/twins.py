@@ -86,8 +86,8 @@ def _give_way(endpoint: Endpoint, sa: IkeSa, winner: IkeSa) -> None:
 
 def child(sa: IkeSa, new: ChildSa) -> None:
     """``new`` has just been made, by either."""
-    for other in list(sa.children.values()):
-        if other.name != new.name or other.ours is new.ours or other.state is not ChildState.ACTIVE:
+    for other in sa.children.named(new.name):
+        if other.ours is new.ours or other.state is not ChildState.ACTIVE:
             continue
         if other.resource or new.resource:  # several are wanted (RFC 9611)
             continue

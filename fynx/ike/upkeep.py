@@ -62,7 +62,9 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     if fresh and sa not in endpoint.by_peer.setdefault(sa.peer, []):
         _established(endpoint, sa)
         twins.settle(endpoint, sa)
-    for handle, child in sa.children.items():
+    for handle, child in reversed(sa.children.items()):
+        if endpoint.handles.get(handle) is sa:
+            break  # those made before it are known, too
         if handle not in endpoint.handles:
             lifetimes.watch_child(endpoint, sa, child)
             recovery.watch(endpoint, sa, child)

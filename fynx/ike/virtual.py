@@ -37,7 +37,13 @@ class Virtual:
 
 def children(sa: IkeSa) -> tuple[ChildPolicy, ...]:
     """The policies of the peer's children with addresses in place of ``dynamic``; none where there are none."""
-    return tuple(_resolved(sa, one) for one in sa.policy.children)
+    return tuple(_resolved(sa, one) for one in sa.policy.children) if sa.policy.leases else sa.policy.children
+
+
+def child(sa: IkeSa, name: str) -> ChildPolicy | None:
+    """One of ``children``."""
+    written = sa.policy.named.get(name)
+    return None if written is None else _resolved(sa, written)
 
 
 def require(sa: IkeSa, policy: ChildPolicy) -> None:
@@ -54,7 +60,7 @@ def require(sa: IkeSa, policy: ChildPolicy) -> None:
 
 def own_part(sa: IkeSa, name: str, local: tuple[Selector, ...], policy: ChildPolicy) -> tuple[Selector, ...]:
     """What the gateway answered for our side, cut down to the address that it gave; raises when it gave none."""
-    written = next(one for one in sa.policy.children if one.name == name)
+    written = sa.policy.named[name]
     if not any(_dynamic(one) for one in written.local):
         return local
     if not policy.local:

@@ -46,6 +46,8 @@ class Waiter:
 
     children: frozenset[str]
     done: asyncio.Future[None]
+    left: set[str] = field(default_factory=set)
+    """Those that were not up at the last look at all of them, and have not come up since."""
 
 
 @dataclass(slots=True)
@@ -132,7 +134,7 @@ class Caller:
                 self.attempts = 0
             case ChildUp():
                 self.packets.pop(event.child, None)
-                self._satisfy()
+                self._satisfy(event.child)
             case HandshakeFailed():
                 self.calling = False
                 self._fail(HostError(event.reason, FAILED, event.remedy))
@@ -186,7 +188,7 @@ class Caller:
                 for child in sorted(missing):
                     self.hands.command(InitiateChild(self.name, child, self.packets.get(child)))
             elif missing:
-                await self._call(tuple(sorted(missing, key=list(self.peer.children).index)))
+                await self._call(tuple(child for child in self.peer.children if child in missing))
         except FynxError as error:
             log.warning("%s: %s", self.name, error)
             self._task = None
@@ -220,12 +222,15 @@ class Caller:
                 return path
         raise HostError(f"{self.name}: no route to {', '.join(addresses)}", FAILED, "ip route get ADDRESS")
 
-    def _satisfy(self) -> None:
-        standing = self.hands.children_up(self.name)
-        if standing is None:
-            return
+    def _satisfy(self, child: str = "") -> None:
+        """Looks at all children of the peer only when the last one that somebody waits for has come up."""
         for waiter in self._waiters:
-            if waiter.children <= standing and not waiter.done.done():
+            waiter.left.discard(child)
+            standing = None if waiter.left or waiter.done.done() else self.hands.children_up(self.name)
+            if standing is None:
+                continue
+            waiter.left = set(waiter.children - standing)
+            if not waiter.left:
                 waiter.done.set_result(None)
 
     def _fail(self, error: FynxError) -> None:

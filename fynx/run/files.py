@@ -16,6 +16,8 @@ from pathlib import Path
 from fynx.run.failures import NOT_RUNNING, PERMISSION, HostError, permission_line
 
 SYSTEM = Path("/run/fynx")
+LARGEST = 1 << 24
+"""Of a note; it names every guard."""
 _FLAGS = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -98,7 +100,7 @@ class RunFiles:
             return {}
         with os.fdopen(fd, "rb") as file:
             try:
-                found = json.loads(file.read(1 << 20))
+                found = json.loads(file.read(LARGEST))
             except ValueError:
                 return {}
         return found if isinstance(found, dict) else {}

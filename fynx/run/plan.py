@@ -81,7 +81,7 @@ def _restart(old: Config, new: Config) -> Iterator[str]:
 def _peer(name: str, change: PeerChange, old: Config, new: Config) -> PeerPlan:
     before, after = old.peers.get(name), new.peers.get(name)
     changed = tuple(dict.fromkeys((*change.changed, *_beside(before, after))))
-    begins, began = at_start(new, name), at_start(old, name)
+    begins, began = frozenset(at_start(new, name)), frozenset(at_start(old, name))
     children = []
     for child, one in change.children.items():
         moves = one.outcome in (Outcome.ADD, Outcome.REMAKE) or child not in began

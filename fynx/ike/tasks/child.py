@@ -172,7 +172,7 @@ class ChildTask:
         """Whether traffic outside these selectors is worth another request: not where the packet that asked is."""
         packet = self.sa.packets.pop(self.name, None)
         taken = packet is None or (subset(packet[:1], child.local_ts) and subset(packet[1:], child.remote_ts))
-        others = [other for other in self.sa.children.values() if other.name == self.name and other is not child]
+        others = [other for other in self.sa.children.named(self.name) if other is not child]
         if not taken and others:  # it adds nothing
             self.sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle)
             for other in others:
@@ -305,6 +305,7 @@ class ChildTask:
         sa = self.sa
         if not self.first and (sa.state is not IkeState.ESTABLISHED or sa.successor is not None):
             raise PeerFault(NotifyType.TEMPORARY_FAILURE, "the IKE SA is being replaced")
+        sa.quota.widen(2.0 * len(sa.policy.children))
         if not self.first and not sa.quota.take(sa.services.now):
             raise PeerFault(NotifyType.TEMPORARY_FAILURE, "the peer asks for too many SAs in a short time")
         rekey = notify(message, NotifyType.REKEY_SA)
@@ -324,7 +325,7 @@ class ChildTask:
         self.sa.emit(ProposalChosen(self.sa.peer, "ESP", offered, choice.proposal.number, choice.suite.keyword))
 
     def _policy(self) -> ChildPolicy:
-        found = next((child for child in virtual.children(self.sa) if child.name == self.name), None)
+        found = virtual.child(self.sa, self.name)
         if found is None:
             raise FynxError(f"the child {self.name} is no longer configured")
         return transport.placed(self.sa, found)

@@ -141,7 +141,7 @@ def _spi_out(sa: IkeSa, octets: bytes) -> int:
         raise PeerFault(NotifyType.INVALID_SYNTAX, f"ESP SPI {octets.hex()} is reserved or of a wrong size")
     if octets in sa.deleted_early:
         raise DeletedEarly("the peer deleted this child before its answer came")
-    if any(child.spi_out == spi for one in (sa, *sa.services.siblings(sa)) for child in one.children.values()):
+    if any(one.children.sends_with(spi) for one in (sa, *sa.services.siblings(sa))):
         raise PeerFault(NotifyType.INVALID_SYNTAX, "the peer gave an ESP SPI that it uses already")
     return spi
 

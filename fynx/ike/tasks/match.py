@@ -45,7 +45,9 @@ class Granted:
 def match(sa: IkeSa, old: ChildSa | None, asked: Asked) -> Granted:
     """The child whose selectors take all that was asked for, else the first that takes a part. Raises ``PeerFault``."""
     virtual.expect(sa, first=asked.first)
-    policies = [child for child in virtual.children(sa) if old is None or child.name == old.name]
+    known = virtual.children(sa)
+    policies = [known[at] for at in sa.policy.reach.touched(asked.local, asked.remote)]
+    policies = [child for child in policies if old is None or child.name == old.name]
     seen, fitting = _fitting(sa, policies, asked)
     if old is not None:
         _check_rekey(old, seen, fitting[0])
@@ -82,7 +84,7 @@ def _fitting(sa: IkeSa, policies: list[ChildPolicy], asked: Asked) -> tuple[Aske
     if found:
         why = f"the peer asks for a tunnel, and {found[0].name} is transport mode"
         raise PeerFault(NotifyType.NO_PROPOSAL_CHOSEN, why)
-    raise virtual.missing(sa) or PeerFault(NotifyType.TS_UNACCEPTABLE, _no_selectors(policies, asked))
+    raise virtual.missing(sa) or PeerFault(NotifyType.TS_UNACCEPTABLE, _no_selectors(virtual.children(sa), asked))
 
 
 def _chosen(sa: IkeSa, fitting: list[ChildPolicy], asked: Asked) -> tuple[ChildPolicy, Choice[EspSuite]]:

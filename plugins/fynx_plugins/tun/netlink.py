@@ -6,7 +6,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +15,13 @@ from typing import Any
 from pyroute2 import IPRoute  # type: ignore[import-untyped]
 from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
+from fynx_plugins.tun.bulk import RouteSocket
 from fynx_plugins.tun.plan import Kind, Route, Rule
 from fynx_plugins.tun.prefixes import Address
 
 PROTOCOL = 0xF9
 """Our number in the routes' protocol field: tells our routes from anyone's."""
 METRIC: dict[Kind, int] = {"throw": 5, "device": 10, "unreachable": 4_000_000}
-TYPES: dict[Kind, str] = {"throw": "throw", "device": "unicast", "unreachable": "unreachable"}
 MAIN_TABLE = 254
 INVERT = 0x2
 """FIB_RULE_INVERT: the rule is for what does not carry the mark."""
@@ -47,11 +47,13 @@ class Netlink:
     def __init__(self) -> None:
         self._watch = _watch_addresses()
         self._known: tuple[Address, ...] | None = None
+        self._bulk = RouteSocket(PROTOCOL, METRIC)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fynx-netlink")
         self._ip: Any = self._pool.submit(IPRoute).result(WAIT_S)
 
     def close(self) -> None:
         self._watch.close()
+        self._bulk.close()
         self._pool.submit(self._ip.close).result(WAIT_S)
         self._pool.shutdown()
 
@@ -87,11 +89,11 @@ class Netlink:
         fields = {"index": device, "address": str(address), "prefixlen": address.max_prefixlen}
         self._tolerant(lambda ip: ip.addr("del", **fields), errno.EADDRNOTAVAIL, errno.ENODEV)
 
-    def add_route(self, place: Place, route: Route) -> None:
-        self._tolerant(lambda ip: ip.route("add", **_route(place, route)), errno.EEXIST)
+    def add_routes(self, place: Place, routes: Sequence[Route]) -> None:
+        self._bulk.add(place.table, place.device, routes, (0, errno.EEXIST))
 
-    def drop_route(self, place: Place, route: Route) -> None:
-        self._tolerant(lambda ip: ip.route("del", **_route(place, route)), errno.ESRCH, errno.ENOENT)
+    def drop_routes(self, place: Place, routes: Sequence[Route]) -> None:
+        self._bulk.drop(place.table, place.device, routes, (0, errno.ESRCH, errno.ENOENT))
 
     def add_rule(self, place: Place, rule: Rule) -> None:
         self._tolerant(lambda ip: ip.rule("add", **_rule(place, rule)), errno.EEXIST)
@@ -103,8 +105,7 @@ class Netlink:
 
     def found(self, table: int) -> frozenset[Route]:
         """Routes of ours that the table holds, from an earlier run; those into a device carry no source here."""
-        routes: frozenset[Route] = self._call(lambda ip: frozenset(_known(ip, table)))
-        return routes
+        return frozenset(self._bulk.found(table))
 
     def forget_rules(self, table: int, *, bypasses_only: bool = False) -> None:
         """Removes rules that an earlier run left for this table."""
@@ -121,9 +122,7 @@ class Netlink:
     def forget(self, place: Place) -> None:
         """Removes everything of ours in a table that is no longer used."""
         self.forget_rules(place.table)
-        for route in self.found(place.table):
-            if route.kind != "device":
-                self.drop_route(place, route)
+        self.drop_routes(place, [route for route in self.found(place.table) if route.kind != "device"])
 
     def _call(self, work: Callable[[Any], Any]) -> Any:
         try:
@@ -164,22 +163,6 @@ def _address(message: Any) -> tuple[int, str]:
     return message["scope"], message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS") or ""
 
 
-def _route(place: Place, route: Route) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "dst": str(route.network),
-        "family": _FAMILIES[route.network.version],
-        "table": place.table,
-        "priority": METRIC[route.kind],
-        "proto": PROTOCOL,
-        "type": TYPES[route.kind],
-    }
-    if route.kind == "device":
-        fields["oif"] = place.device
-        if route.source:
-            fields["prefsrc"] = route.source
-    return fields
-
-
 def _rule(place: Place, rule: Rule) -> dict[str, Any]:
     fields: dict[str, Any] = {"family": _FAMILIES[rule.version], "protocol": PROTOCOL}
     if rule.kind == "table":
@@ -216,14 +199,3 @@ def _delete_rule(ip: Any, family: int, message: Any) -> None:
     fields = {"family": family, "priority": message.get_attr("FRA_PRIORITY"), "table": message.get_attr("FRA_TABLE")}
     with contextlib.suppress(NetlinkError):
         ip.rule("del", protocol=PROTOCOL, **fields)
-
-
-def _known(ip: Any, table: int) -> Iterable[Route]:
-    kinds: dict[int, Kind] = {1: "device", 7: "unreachable", 9: "throw"}
-    for version, family in _FAMILIES.items():
-        for message in ip.get_routes(family=family, table=table):
-            kind = kinds.get(message["type"])
-            if kind is None or message["proto"] != PROTOCOL or message.get_attr("RTA_TABLE") != table:
-                continue
-            address = message.get_attr("RTA_DST") or ("0.0.0.0" if version == 4 else "::")  # noqa: S104
-            yield Route(kind, ipaddress.ip_network(f"{address}/{message['dst_len']}"))

@@ -83,9 +83,10 @@ def routes(wanted: Wanted) -> frozenset[Route]:
     return frozenset(found.values()) | {Route("unreachable", network) for network in guards} | throws
 
 
-def rules(wanted: Wanted) -> frozenset[Rule]:
-    """The rules that lead to the table, one per family in use, and the bypasses of those families."""
-    versions = {route.network.version for route in routes(wanted)}
+def rules(wanted: Wanted, found: frozenset[Route] | None = None) -> frozenset[Rule]:
+    """The rules that lead to the table, one per family in use, and the bypasses of those families; ``found``: the
+    routes, where they are known."""
+    versions = {route.network.version for route in (routes(wanted) if found is None else found)}
     leading = {Rule("table", version) for version in versions}
     return frozenset(leading | {rule for rule in wanted.bypasses if rule.version in versions})
 

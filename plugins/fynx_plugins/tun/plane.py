@@ -59,6 +59,7 @@ class TunPlane(EnginePlane):
         self._fence_text = ""
         self._trouble = ""
         self._addressed = False
+        self._due = self._settling = False
 
     @property
     def workers(self) -> int:
@@ -120,9 +121,9 @@ class TunPlane(EnginePlane):
 
     def move(self, handle: int, path: Path, encap: bool) -> None:
         self.engine.move(handle, path, encap)
-        self._outer[handle] = path.remote
-        self._tell_addresses()
-        self._refresh()
+        before, self._outer[handle] = self._outer.get(handle), path.remote
+        if self._tell_addresses() or before != path.remote:
+            self._refresh()
 
     def remove(self, handle: int) -> None:
         self.engine.remove(handle)
@@ -157,8 +158,22 @@ class TunPlane(EnginePlane):
             self._wanted.guards[peer, child] = networks(remote)
         else:
             self._wanted.guards.pop((peer, child), None)
-        self._refresh()
-        self._note()
+        self._due = True
+        if not self._settling:
+            self._settling = True
+            self._loop.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        """After a row of guards, and before anything else happens: what all of them changed, once."""
+        self._settling = False
+        if self._closed:
+            return
+        try:
+            if self._due:
+                self._refresh()
+            self._note()
+        except OSError:
+            log.exception("routes of guards could not all be changed")
 
     def status(self) -> Mapping[str, object]:
         return {
@@ -209,20 +224,16 @@ class TunPlane(EnginePlane):
             return
         self._outside = addresses = {*self._expected, *self._outer.values()}
         self._wanted.peers = frozenset(ip_address(text) for text in addresses if text)
-        new_routes, new_rules = routes(self._wanted), rules(self._wanted)
-        stale = {(route.kind, route.network) for route in new_routes - self._routes}
-        for route in self._routes - new_routes:
-            if (route.kind, route.network) in stale:
-                self._netlink.drop_route(self._place, route)
-        for route in new_routes - self._routes:
-            self._netlink.add_route(self._place, route)
+        new_routes = routes(self._wanted)
+        new_rules, fresh, gone = rules(self._wanted, new_routes), new_routes - self._routes, self._routes - new_routes
+        stale = {(route.kind, route.network) for route in fresh}
+        self._netlink.drop_routes(self._place, [one for one in gone if (one.kind, one.network) in stale])
+        self._netlink.add_routes(self._place, list(fresh))
         for rule in new_rules - self._rules:
             self._netlink.add_rule(self._place, rule)
         self._netlink.drop_rules(self._place, self._rules - new_rules)
-        for route in self._routes - new_routes:
-            if (route.kind, route.network) not in stale:
-                self._netlink.drop_route(self._place, route)
-        self._routes, self._rules = new_routes, new_rules
+        self._netlink.drop_routes(self._place, [one for one in gone if (one.kind, one.network) not in stale])
+        self._routes, self._rules, self._due = new_routes, new_rules, False
 
     def _note(self) -> None:
         guards = [
