@@ -92,15 +92,10 @@ def run(arguments: Sequence[str] = ()) -> Result:
     command = [sys.executable, "-m", "benches.crowded", str(port), str(options.tunnels)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     try:
-        ask(process)
-        for number in range(FIRST):
-            connect(number, port)
-        _, before = ask(process)
-        for number in range(FIRST, FIRST + options.tunnels):
-            connect(number, port)
-            if number % 1000 == 0:
-                print(f"{number} tunnels", file=sys.stderr)
-        held, after = ask(process)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            link.bind((HOST, 0))
+            link.settimeout(PATIENCE_S)
+            before, held, after = grown(process, options.tunnels, port, link)
     finally:
         process.communicate()
     if held != FIRST + options.tunnels:
@@ -108,6 +103,20 @@ def run(arguments: Sequence[str] = ()) -> Result:
     result = Result("crowd")
     result.add(f"memory-{options.tunnels}", "fynx", __version__, [(after - before) / options.tunnels], "kB per tunnel")
     return result
+
+
+def grown(process: subprocess.Popen[str], tunnels: int, port: int, link: socket.socket) -> tuple[float, int, float]:
+    """Kilobytes with the first tunnels, then tunnels that stand and kilobytes with all."""
+    ask(process)
+    for number in range(FIRST):
+        connect(number, port, link)
+    _, before = ask(process)
+    for number in range(FIRST, FIRST + tunnels):
+        connect(number, port, link)
+        if number % 1000 == 0:
+            print(f"{number} tunnels", file=sys.stderr)
+    held, after = ask(process)
+    return before, held, after
 
 
 def ask(process: subprocess.Popen[str]) -> tuple[int, float]:
@@ -122,27 +131,28 @@ def ask(process: subprocess.Popen[str]) -> tuple[int, float]:
     return told["tunnels"], told["kb"]
 
 
-def connect(number: int, port: int) -> None:
-    """One handshake over a socket of its own. Raises BenchError when it does not end with a Child SA."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.bind((HOST, 0))
-        link.settimeout(PATIENCE_S)
-        here, sent, tries = link.getsockname()[1], [b""], 0
+def connect(number: int, port: int, link: socket.socket) -> None:
+    """One handshake. Raises BenchError when it does not end with a Child SA.
 
-        def send(_node: Node, _source: Address, _destination: Address, data: bytes) -> None:
-            sent[0] = data
-            link.sendto(data, (HOST, port))
+    All use one socket, that is open as long as the responder: at a closed one a late answer would be an error of the
+    network, and the responder would ask whether its peer lives.
+    """
+    here, sent, tries = link.getsockname()[1], [b""], 0
 
-        node, path = _node(number, send), Path(HOST, here, HOST, port)
-        node.command(Initiate("crowd", path, ("net",)))
-        while not node.plane.children:
-            try:
-                node.arrive(path, link.recv(65535))
-            except TimeoutError:
-                tries += 1
-                if tries == TRIES:
-                    raise BenchError(f"tunnel {number} did not come up: {node.events[-1:]}") from None
-                link.sendto(sent[0], (HOST, port))
+    def send(_node: Node, _source: Address, _destination: Address, data: bytes) -> None:
+        sent[0] = data
+        link.sendto(data, (HOST, port))
+
+    node, path = _node(number, send), Path(HOST, here, HOST, port)
+    node.command(Initiate("crowd", path, ("net",)))
+    while not node.plane.children:
+        try:
+            node.arrive(path, link.recv(65535))
+        except TimeoutError:
+            tries += 1
+            if tries == TRIES:
+                raise BenchError(f"tunnel {number} did not come up: {node.events[-1:]}") from None
+            link.sendto(sent[0], (HOST, port))
 
 
 def _node(number: int, send: Send) -> Node:
