@@ -13,6 +13,7 @@ from fynx.config.model import Config
 from fynx.ike.policy import ChildPolicy, HostPolicy, PeerPolicy
 from fynx.plugin.dataplane import ChildSpec, Plane, Policy, Selector
 from fynx.run.policy import static_policies
+from fynx.run.pools import pool_blocks
 from fynx.run.resolve import sort_out
 
 CHILD_PRIORITY = 1000
@@ -36,14 +37,17 @@ class Guards:
     _standing: dict[Key, set[int]] = field(default_factory=dict)
     _open: set[Key] = field(default_factory=set)
     """Static ones that an administrator ended: no policy protects them until someone wants them again."""
+    _silent: set[Key] = field(default_factory=set)
+    """Whose end an administrator asked for, and somebody did not confirm: of several peers all must."""
 
     def begin(self, adopted: Iterable[Key]) -> None:
-        """Closes what the configuration protects; gives up adopted guards of peers that it no longer knows."""
+        """Closes what the configuration protects; gives up adopted guards of peers that it no longer knows, and those
+        of single addresses whose pool is closed now."""
         self._static = self._fixed_ones()
         for key, remote in self._static.items():
             self._keep(key, remote, closed=True)
         for key in adopted:
-            if key not in self._static and not self._known(key):
+            if key not in self._static and (not self._known(key) or _of_child(key) in self._static):
                 self._keep(key, (), closed=False)
         self._tell()
 
@@ -63,6 +67,7 @@ class Guards:
         key = self._key(child)
         self._standing.setdefault(key, set()).add(child.handle)
         self.closing -= {(child.peer, ""), (child.peer, child.child)}
+        self._silent.discard(key)
         if key not in self._static:
             self._keep(key, child.remote_ts, closed=True)
         elif key in self._open:
@@ -73,11 +78,14 @@ class Guards:
         key = self._key(child)
         left = self._standing.get(key, set())
         left.discard(child.handle)
+        asked = bool(self.closing & {(child.peer, ""), (child.peer, child.child)})
+        if asked and not confirmed:
+            self._silent.add(key)
         if not confirmed or self._stands(key):
             return
         if key not in self._static:
             self._keep(key, child.remote_ts, closed=False)
-        elif self.closing & {(child.peer, ""), (child.peer, child.child)}:
+        elif asked and key not in self._silent:
             self._release((key,))
 
     def close_again(self, peer: str) -> None:
@@ -120,9 +128,9 @@ class Guards:
         found = [*static_policies(self.config)]
         for peer in self.policy.peers:
             for child in peer.children:
-                key = (peer.name, child.name)
-                if key in self._static and key not in self._open and _caught(child):
-                    found.append(Policy("protect", _near(child), child.remote, CHILD_PRIORITY, *key))
+                key, remote = (peer.name, child.name), _written(child.remote)
+                if remote and key in self._static and key not in self._open and _caught(child):
+                    found.append(Policy("protect", _near(child), remote, CHILD_PRIORITY, *key))
         self.plane.policies(found)
 
     def _keep(self, key: Key, remote: Sequence[Selector], *, closed: bool) -> None:
@@ -130,20 +138,22 @@ class Guards:
             self.plane.keep_closed(key[0], key[1], remote, closed=closed)
 
     def _fixed_ones(self) -> dict[Key, tuple[Selector, ...]]:
-        return {
-            (peer.name, child.name): child.remote
-            for peer in self.policy.peers
-            for child in peer.children
-            if self._fixed(peer, child)
+        found = {
+            (peer.name, child.name): self._fixed(peer, child) for peer in self.policy.peers for child in peer.children
         }
+        return {key: remote for key, remote in found.items() if remote}
 
-    def _fixed(self, peer: PeerPolicy, child: ChildPolicy) -> bool:
-        """False for road warriors who may bring any address: what they get is closed when they get it."""
-        if any(not selector.start for selector in child.remote):
-            return False  # addresses that we lease, when we lease them
-        configured = self.config.peers[peer.name]
+    def _fixed(self, peer: PeerPolicy, child: ChildPolicy) -> tuple[Selector, ...]:
+        """The remote selectors, the whole pool in place of leased addresses: whoever has one may come back to it.
+
+        None for road warriors who may bring any address: what they get is closed when they get it.
+        """
+        remote, configured = _written(child.remote), self.config.peers[peer.name]
+        if len(remote) < len(child.remote) and peer.pool in self.config.host.pools:
+            remote += pool_blocks(self.config.host.pools[peer.pool])
         anyone = sort_out(configured.remote.address).anyone
-        return not (anyone and any(selector.start == bytes(len(selector.start)) for selector in child.remote))
+        everything = any(selector.start == bytes(len(selector.start)) for selector in remote)
+        return () if anyone and everything else remote
 
     def _key(self, child: ChildSpec) -> Key:
         if (child.peer, child.child) in self._static:
@@ -153,7 +163,17 @@ class Guards:
 
     def _known(self, key: Key) -> bool:
         peer = self.config.peers.get(key[0])
-        return peer is not None and key[1].partition(" ")[0] in peer.children
+        return peer is not None and _of_child(key)[1] in peer.children
+
+
+def _of_child(key: Key) -> Key:
+    """The key of the child whose addresses stand behind its name."""
+    return key[0], key[1].partition(" ")[0]
+
+
+def _written(selectors: tuple[Selector, ...]) -> tuple[Selector, ...]:
+    """Without those that stand for leased addresses."""
+    return tuple(one for one in selectors if one.start)
 
 
 def _caught(child: ChildPolicy) -> bool:
@@ -164,7 +184,7 @@ def _caught(child: ChildPolicy) -> bool:
 
 def _near(child: ChildPolicy) -> tuple[Selector, ...]:
     """Our side; all of a family that the child reaches where the peer is to lease us an address."""
-    sizes = sorted({len(selector.start) for selector in child.remote})
+    sizes = sorted({len(selector.start) for selector in _written(child.remote)})
     found: list[Selector] = []
     for one in child.local:
         found += [one] if one.start else [replace(one, start=bytes(n), end=b"\xff" * n) for n in sizes]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fynx.config.address import selector
 from fynx.config.model import Pool
 from fynx.config.pools import plain_address, plain_network, pool_range, split_domain
 from fynx.ike.policy import PoolPolicy
 from fynx.plugin.auth import Identity
+from fynx.plugin.dataplane import Selector
 from fynx.wire.identity import parse_identity
 
 
@@ -25,3 +27,9 @@ def pool_policy(name: str, pool: Pool) -> PoolPolicy:
         domains=tuple(split_domain(text) for text in pool.split_dns),
         version=pool.version,
     )
+
+
+def pool_blocks(pool: Pool) -> tuple[Selector, ...]:
+    """All that can be leased from it, in whole networks as they are written, so that few routes say it."""
+    fixed = (text for texts in pool.fixed.values() for text in texts)
+    return tuple(dict.fromkeys(selector(text) for text in (*pool.addresses, *fixed)))

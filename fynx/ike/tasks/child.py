@@ -17,7 +17,7 @@ from fynx.ike.policy import ChildPolicy
 from fynx.ike.sa import IkeSa
 from fynx.ike.selectors import from_wire, narrow, show, subset, to_wire, with_packet
 from fynx.ike.states import ChildState, IkeState
-from fynx.ike.tasks import rekey_child
+from fynx.ike.tasks import childless, rekey_child
 from fynx.ike.tasks.install import Agreed, Material, announce, install, newest
 from fynx.ike.tasks.kex import Kex, wanted_method
 from fynx.ike.tasks.match import Asked, match
@@ -241,7 +241,8 @@ class ChildTask:
             self.sa.services.chosen(self.sa)
         offered = maybe(message, SaPayload)
         if offered is None and self.first:
-            return  # childless (RFC 6023), or the rest of an exchange that another task fills
+            childless.expect(self.sa, message)
+            return
         if offered is not None and any(proposal.protocol == Protocol.IKE for proposal in offered.proposals):
             return  # a new IKE SA: another task's
         try:

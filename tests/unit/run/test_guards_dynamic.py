@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Any, cast
 
 import pytest
 
 from fynx.config import Child, Choice
-from fynx.plugin import Plane, Policy, Selector
+from fynx.config.model import Pool
+from fynx.plugin import ChildKeys, ChildSpec, EspSuite, Path, Plane, Policy, Secret, Selector
 from fynx.run.guards import Guards
 from fynx.run.policy import host_policy
 from fynx_plugins.memory import MemoryConfig
 from tests.unit.run.pair import config, registry
+
+POOLS = {"office": Pool(addresses=("198.18.0.0/24", "fd00:77::/64"), fixed={"one.test": ("198.18.5.9",)})}
+GATEWAY = Child(local=("10.1.0.0/16",), remote=("dynamic",))
+WHOLE = Selector(bytes((10, 1, 0, 0)), bytes((10, 1, 255, 255)))
 
 
 @dataclass
@@ -27,16 +33,33 @@ class Told:
         self.protected = list(policies)
 
     def keep_closed(self, peer: str, child: str, remote: Sequence[Selector], *, closed: bool) -> None:
-        assert closed
-        self.closed[peer, child] = remote
+        if closed:
+            self.closed[peer, child] = remote
+        else:
+            self.closed.pop((peer, child), None)
+
+
+def guards(child: Child, **peer: Any) -> tuple[Guards, Told]:
+    made = config("left", Choice("memory", MemoryConfig(address="192.0.2.1")), children={"net": child}, **peer)
+    made = replace(made, host=replace(made.host, pools=POOLS))
+    plane = Told()
+    policy = host_policy(made, registry(), resolve={})
+    return Guards(made, policy, cast("Plane", plane), lambda _peer, _handle: True), plane
 
 
 def begun(child: Child, **peer: Any) -> Told:
-    made = config("left", Choice("memory", MemoryConfig(address="192.0.2.1")), children={"net": child}, **peer)
-    plane = Told()
-    policy = host_policy(made, registry(), resolve={})
-    Guards(made, policy, cast("Plane", plane), lambda _peer, _handle: False).begin(())
+    made, plane = guards(child, **peer)
+    made.begin(())
     return plane
+
+
+def leased(handle: int, address: str) -> ChildSpec:
+    """A Child SA of somebody who has this address of the pool."""
+    whole = Selector(ip_address(address).packed, ip_address(address).packed)
+    keys = ChildKeys(Secret(b"k"), Secret(b"s"))
+    path = Path("192.0.2.1", 4500, "192.0.2.2", 4500)
+    suite = EspSuite(20, 128)
+    return ChildSpec(handle, "right", "net", 1, 2, suite, keys, keys, path, True, "tunnel", (WHOLE,), (whole,))
 
 
 def test_before_a_lease_what_would_leave_is_stopped_and_nothing_that_comes() -> None:
@@ -52,6 +75,74 @@ def test_a_trap_sees_packets_of_any_source() -> None:
 
 
 @pytest.mark.parametrize("local", ["10.1.0.0/16", "0.0.0.0/0"])
-def test_a_gateway_closes_nothing_for_addresses_that_it_has_not_leased(local: str) -> None:
+def test_a_gateway_closes_its_whole_pool_before_anybody_has_an_address_of_it(local: str) -> None:
+    """The fixed address outside the networks too; no clear packet is refused for an address that nobody has."""
     plane = begun(Child(local=(local,), remote=("dynamic",)), pool="office")
-    assert (plane.closed, plane.protected) == ({}, [])
+    assert [written(one) for one in plane.closed["right", "net"]] == [
+        "198.18.0.0-198.18.0.255",
+        "fd00:77::-fd00:77::ffff:ffff:ffff:ffff",
+        "198.18.5.9-198.18.5.9",
+    ]
+    assert plane.protected == []
+
+
+def test_a_network_beside_leased_addresses_is_closed_and_protected() -> None:
+    plane = begun(Child(local=("10.1.0.0/16",), remote=("dynamic", "10.3.0.0/16")), pool="office")
+    assert "10.3.0.0-10.3.255.255" in [written(one) for one in plane.closed["right", "net"]]
+    assert [[written(one) for one in policy.remote] for policy in plane.protected] == [["10.3.0.0-10.3.255.255"]]
+
+
+def test_a_pool_that_is_there_after_a_restart_only_closes_nothing() -> None:
+    plane = begun(Child(local=("10.1.0.0/16",), remote=("dynamic",)), pool="tomorrow")
+    assert plane.closed == {}
+
+
+def test_the_pool_stays_closed_when_somebody_ends_his_tunnel() -> None:
+    made, plane = guards(GATEWAY, pool="office")
+    made.begin(())
+    made.installed(leased(1, "198.18.0.1"))
+    made.removed(leased(1, "198.18.0.1"), confirmed=True)
+    assert ("right", "net") in plane.closed
+
+
+@pytest.mark.parametrize("order", [(True, False), (False, True), (True, True)])
+def test_down_opens_the_pool_when_everybody_who_had_an_address_confirmed(order: tuple[bool, bool]) -> None:
+    made, plane = guards(GATEWAY, pool="office")
+    made.begin(())
+    ours = [leased(1, "198.18.0.1"), leased(2, "198.18.0.2")]
+    for each in ours:
+        made.installed(each)
+    made.closing.add(("right", ""))
+    for each, confirmed in zip(ours, order, strict=True):
+        made.removed(each, confirmed=confirmed)
+    assert (("right", "net") in plane.closed) is not all(order)
+    assert made.is_open("right") is all(order)
+
+
+def test_who_comes_after_down_closes_the_pool_again() -> None:
+    made, plane = guards(GATEWAY, pool="office")
+    made.begin(())
+    made.open("right")
+    assert plane.closed == {}
+    made.installed(leased(1, "198.18.0.1"))
+    assert ("right", "net") in plane.closed
+
+
+def test_a_reload_without_the_connection_opens_the_pool() -> None:
+    made, plane = guards(GATEWAY, pool="office")
+    made.begin(())
+    without = replace(made.config, peers={"right": replace(made.config.peers["right"], children={})})
+    made.change(without, host_policy(without, registry(), resolve={}))
+    assert plane.closed == {}
+
+
+def test_a_kept_guard_of_one_address_gives_way_to_that_of_its_pool() -> None:
+    made, plane = guards(GATEWAY, pool="office")
+    kept = ("right", "net c6120001-c6120001")
+    plane.closed[kept] = ()
+    made.begin([kept])
+    assert list(plane.closed) == [("right", "net")]
+
+
+def written(selector: Selector) -> str:
+    return f"{ip_address(selector.start)}-{ip_address(selector.end)}"
