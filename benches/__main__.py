@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -54,6 +55,7 @@ BENCHES: dict[str, tuple[str, Runner]] = {
     "memory": ("octets of an SA pair in C", plain(tables.run_memory)),
 }
 FAILED, USAGE = 1, 2
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(arguments: list[str]) -> int:
@@ -74,5 +76,20 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def interruptible(arguments: list[str]) -> int:
+    """As ``main``, for a process that may be ended."""
+    for number in SIGNALS:
+        signal.signal(number, _end)
+    return main(arguments)
+
+
+def _end(number: int, _frame: object) -> None:
+    """A signal ends a benchmark as any failure does, so that on the way out it stops its programs and deletes its
+    namespaces; another one does not interrupt that."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(interruptible(sys.argv[1:]))

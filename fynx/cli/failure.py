@@ -9,6 +9,7 @@ import sys
 import click
 
 from fynx.errors import ConfigError, FynxError, PluginError
+from fynx.run.failures import permission_line
 
 FAILED, NOT_RUNNING, PERMISSION, CONFIGURATION, TIMED_OUT = 1, 3, 4, 5, 6
 _BY_ERRNO = {
@@ -60,7 +61,7 @@ def say(error: BaseException) -> None:
             click.echo(f"fynx: {error}", err=True)
     remedy = getattr(error, "remedy", "")
     if not remedy and exit_code(error) == PERMISSION:
-        remedy = f"sudo {sys.executable} -m fynx {' '.join(sys.argv[1:])}".rstrip()
+        remedy = permission_line()
     if remedy:
         click.echo(f"    try: {remedy}", err=True)
 

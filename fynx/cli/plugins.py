@@ -22,9 +22,12 @@ from fynx.kernel.registry import Registry
 from fynx.kernel.words import did_you_mean
 
 
-@click.group()
-def plugins() -> None:
-    """Installed and enabled plugins."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def plugins(context: click.Context) -> None:
+    """Installed and enabled plugins; without a further word the list of them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_, config=None, files=(), as_json=False)
 
 
 @plugins.command("list")

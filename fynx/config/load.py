@@ -203,6 +203,7 @@ class _Loading:
         self._sections = Sections(registry)
         self._stores: dict[str, OpenStore] = {}
         self._extra: dict[str, object] = {}
+        self._variables: list[str] = []
         folder = base or (file.path.parent if file.path else Path())
         self._secrets = Secrets(environment, folder, self._open_store)
 
@@ -223,6 +224,7 @@ class _Loading:
             registry=self._registry,
             source=str(self._file.path or ""),
             warnings=self._problems.warnings,
+            variables=tuple(dict.fromkeys(self._variables)),
             places=MappingProxyType(decoder.places),
         )
 
@@ -259,6 +261,8 @@ class _Loading:
 
     def _secret(self, text: str, path: str, mark: Mark) -> Secret:
         secret = self._secrets.read(text)
+        if text.startswith("@env:"):
+            self._variables.append(text.removeprefix("@env:"))
         if not is_reference(text) and self._file.exposed:
             remedy = f"chmod 0600 {shlex.quote(self._file.name)}, or move the secret to an @file: of that mode"
             self._problems.warning("a secret in a file that others can read", path=path, mark=mark, remedy=remedy)

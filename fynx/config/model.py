@@ -279,6 +279,8 @@ class Config:
     source: str = field(default="", compare=False, metadata={"internal": True})
     """The file it was read from; empty for text."""
     warnings: tuple[Problem, ...] = field(default=(), compare=False, metadata={"internal": True})
+    variables: tuple[str, ...] = field(default=(), compare=False, metadata={"internal": True})
+    """Names of those of the environment that it was read with."""
     places: Mapping[str, tuple[int, int]] = field(
         default_factory=dict, repr=False, compare=False, metadata={"internal": True}
     )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
+import shlex
 import sys
+from collections.abc import Iterable
 from typing import ClassVar
 
 from fynx.errors import FynxError
 
+OURS = ("FYNX_CONFIG", "FYNX_RUN_DIR")
+"""Variables of the environment that this program reads itself."""
 FAILED, NOT_RUNNING, PERMISSION, TIMED_OUT = 1, 3, 4, 6
 
 
@@ -31,19 +36,24 @@ class HostTimeout(HostError):
         super().__init__(why, TIMED_OUT, remedy)
 
 
-def from_os(error: OSError, doing: str) -> HostError:
-    """An OSError of start-up in the words and the exit code that people and scripts expect."""
+def from_os(error: OSError, doing: str, *, busy: str, variables: Iterable[str] = ()) -> HostError:
+    """An OSError of start-up in the words and the exit code that people and scripts expect.
+
+    ``busy``: what to do when something is taken; ``variables``: those that the configuration reads.
+    """
     text = error.strerror or str(error)
     if error.errno in (errno.EADDRINUSE, errno.EBUSY):
-        remedy = "stop the other program, or choose other ports (host.transport.udp.ports) or another device"
-        return HostError(f"{doing}: {text}", NOT_RUNNING, remedy)
+        return HostError(f"{doing}: {text}", NOT_RUNNING, busy)
     if error.errno in (errno.EACCES, errno.EPERM):
-        return HostError(f"{doing}: {text}", PERMISSION, permission_line())
+        return HostError(f"{doing}: {text}", PERMISSION, permission_line(variables))
     if error.errno == errno.ENOENT and "tun" in text + str(error.filename or ""):
         return HostError(f"{doing}: /dev/net/tun is missing", PERMISSION, "sudo modprobe tun")
     return HostError(f"{doing}: {text}", FAILED)
 
 
-def permission_line() -> str:
-    """The line that gives this very program the two privileges that it needs."""
-    return f"sudo {sys.executable} -m fynx {' '.join(sys.argv[1:])}".rstrip()
+def permission_line(variables: Iterable[str] = ()) -> str:
+    """The line that gives this very program the two privileges that it needs, and what it reads in its environment:
+    sudo takes that away (sudo(8))."""
+    kept = dict.fromkeys((*(name for name in OURS if name in os.environ), *variables))
+    keep = [f"--preserve-env={','.join(kept)}"] if kept else []
+    return shlex.join(["sudo", *keep, sys.executable, "-m", "fynx", *sys.argv[1:]])

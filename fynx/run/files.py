@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fynx.run.failures import NOT_RUNNING, PERMISSION, HostError, permission_line
@@ -35,9 +35,10 @@ def default_directory() -> Path:
 class RunFiles:
     """The files of one running host. ``acquire`` raises HostError: 3 when the name runs already, 4 when not allowed."""
 
-    def __init__(self, name: str, directory: Path | None = None) -> None:
+    def __init__(self, name: str, directory: Path | None = None, variables: Iterable[str] = ()) -> None:
+        """``variables`` of the environment are kept in the line that gives more privileges."""
         self.directory = directory if directory is not None else default_directory()
-        self.name = name
+        self.name, self._variables = name, tuple(variables)
         self._lock = -1
 
     @property
@@ -81,7 +82,7 @@ class RunFiles:
             self._make_directory()
             return self._locked()
         except OSError as error:
-            raise HostError(f"{self.lock}: {error.strerror}", PERMISSION, permission_line()) from error
+            raise HostError(f"{self.lock}: {error.strerror}", PERMISSION, permission_line(self._variables)) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -125,7 +126,9 @@ class RunFiles:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             seen = self.directory.lstat()
         except OSError as error:
-            raise HostError(f"{self.directory}: {error.strerror}", PERMISSION, permission_line()) from error
+            raise HostError(
+                f"{self.directory}: {error.strerror}", PERMISSION, permission_line(self._variables)
+            ) from error
         if not stat.S_ISDIR(seen.st_mode) or seen.st_uid not in (0, os.geteuid()) or seen.st_mode & 0o022:
             remedy = f"sudo install -d -m 0700 -o {os.geteuid()} {self.directory}"
             raise HostError(f"{self.directory} is not a directory of ours alone", PERMISSION, remedy)

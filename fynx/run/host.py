@@ -65,7 +65,7 @@ class Host:
         self.config, self.registry = config, registry
         self.port: FencedPort | None = None
         self.plane: Plane | None = None
-        self._files = RunFiles(config.name, directory) if directory is not None else None
+        self._files = RunFiles(config.name, directory, config.variables) if directory is not None else None
         self._note: dict[str, object] = {}
         self._resolver = Resolver()
         self._driver: Driver | None = None
@@ -128,7 +128,7 @@ class Host:
         policy = host_policy(self.config, self.registry, resolve=resolved, crash_secret=secret)
         endpoint = Endpoint(policy, self.registry.algorithms, (CORE, *self._watched.extensions()), os.urandom)
         driver = self._driver = Driver(endpoint, self, loop)
-        port = self.port = await open_port(self.config.host.transport, self._watched, driver.datagram)
+        port = self.port = await open_port(self.config, self._watched, driver.datagram)
         plane = self.plane = await self._open_plane(driver, port)
         leases = self._leases = Leases(policy.pools, store_of(self.config, self.registry), loop)
         driver.open(port, plane, Worker(self.registry, plane, loop, leases=leases))
@@ -182,7 +182,8 @@ class Host:
         try:
             return await self.registry.dataplanes[chosen.name].open(context)
         except OSError as error:
-            raise from_os(error, f"plane {chosen.name}") from error
+            busy = f"stop the program that has it, or choose another in host.plane.{chosen.name}"
+            raise from_os(error, f"plane {chosen.name}", busy=busy, variables=self.config.variables) from error
 
     # What people and services ask.
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from fynx.config.model import Choice
+from fynx.config.model import Config
 from fynx.errors import FynxError, PluginError
 from fynx.plugin.transport import Datagram, Deliver, HintingPort, Path, Port, PortSocket
 from fynx.run.failures import from_os
@@ -19,15 +19,16 @@ log = logging.getLogger("fynx.run")
 OPEN_S = 30.0
 
 
-async def open_port(chosen: Choice, watched: Watched, deliver: Deliver) -> FencedPort:
+async def open_port(config: Config, watched: Watched, deliver: Deliver) -> FencedPort:
     """Raises HostError (a port in use, no permission) or ``PluginError`` for what only a bug can be."""
-    registry = watched.registry
+    registry, chosen = watched.registry, config.host.transport
     registry.require("transport", chosen.name)
     try:
         async with asyncio.timeout(OPEN_S):
             port = await registry.transports[chosen.name].open(chosen.section, deliver)
     except OSError as error:
-        raise from_os(error, f"transport {chosen.name}") from error
+        busy = f"stop the program that has it (sudo ss -lnptu), or choose another in host.transport.{chosen.name}"
+        raise from_os(error, f"transport {chosen.name}", busy=busy, variables=config.variables) from error
     except FynxError:
         raise
     except Exception as error:

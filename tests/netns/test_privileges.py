@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.netns.world import Gateway, World
+from tests.netns.world import SECRET, Gateway, World
 
 DROP = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs")
 
@@ -16,7 +16,7 @@ DROP = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-pri
 def without_privileges(gateway: Gateway) -> subprocess.CompletedProcess[str]:
     gateway.write()
     line = ["ip", "netns", "exec", gateway.place.name, *DROP, *gateway.line]
-    environment = {**os.environ, "FYNX_RUN_DIR": str(gateway.folder / "run")}
+    environment = {**os.environ, "FYNX_RUN_DIR": str(gateway.folder / "run"), "HQ_PSK": SECRET}
     return subprocess.run(line, capture_output=True, text=True, check=False, timeout=30, env=environment)
 
 
@@ -25,10 +25,11 @@ def test_a_missing_privilege_is_exit_code_4_with_the_line_to_run(world: World, l
     if what == "device":
         host: dict[str, Any] = left.site["host"]
         host["transport"] = {"udp": {"ports": [15000, 14500]}}
+    left.peer["local"]["auth"]["psk"]["secret"] = "@env:HQ_PSK"
     done = without_privileges(left)
     assert done.returncode == 4, done.stderr
     assert {"ports": "UDP port 500", "device": "fynx0"}[what] in done.stderr
-    assert "try: sudo " in done.stderr
+    assert "try: sudo --preserve-env=FYNX_RUN_DIR,HQ_PSK " in done.stderr
     assert f"run -c {left.file}" in done.stderr
     assert world.left.owned() == {"routes": [], "rules": [], "tables": [], "devices": []}
     assert list((left.folder / "run").glob("*")) == []

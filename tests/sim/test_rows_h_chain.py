@@ -305,7 +305,7 @@ def test_h20_an_ike_auth_that_lacks_a_mandatory_payload_is_invalid_syntax_and_en
 
 @pytest.mark.parametrize("kept", subsets(3))
 def test_h20_what_is_left_of_a_child_is_no_childless_request(kept: tuple[int, ...]) -> None:
-    """Where CHILDLESS_IKEV2_SUPPORTED was said a request without SA, TSi and TSr is whole; with some of them it is not."""
+    """Where CHILDLESS_IKEV2_SUPPORTED was said, a request lacks all of SA, TSi and TSr or none (RFC 6023 section 5)."""
     bench = Bench("responder", policy(peer_of_bob(childless=True)))
     script = bench.started()
     identity, auth, *child = script.auth_payloads()

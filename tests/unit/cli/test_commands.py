@@ -28,6 +28,13 @@ GOOD_LITERAL = GOOD.replace("@env:HQ_PSK", SECRET)
 MODE_LINE = next(number for number, line in enumerate(GOOD.splitlines(), 1) if "mode: " in line)
 
 
+# --- plugins ---
+
+
+def test_plugins_without_a_further_word_lists_them(fynx: Fynx) -> None:
+    assert fynx("plugins").out == fynx("plugins", "list").out != ""
+
+
 # --- check ---
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from fynx.run.failures import HostError
+from fynx.run.failures import HostError, from_os, permission_line
 from fynx.run.files import RunFiles
 from fynx.run.notes import adopted, names
 
@@ -88,3 +90,18 @@ def test_a_note_that_nobody_can_read_is_passed_over(tmp_path: Path, text: str) -
 def test_a_note_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
     """Row L14: the directory is gone, or the disk is full."""
     RunFiles("hq", tmp_path / "gone").write_state({"plane": {}})
+
+
+def test_the_line_that_gives_privileges_keeps_what_is_read_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FYNX_CONFIG", "/srv/site one.yaml")
+    monkeypatch.delenv("FYNX_RUN_DIR", raising=False)
+    monkeypatch.setattr(sys, "argv", ["fynx", "run", "-c", "site one.yaml"])
+    sudo = f"sudo --preserve-env=FYNX_CONFIG,HQ_PSK {sys.executable} -m fynx run -c 'site one.yaml'"
+    assert permission_line(["HQ_PSK", "HQ_PSK"]) == sudo
+    monkeypatch.delenv("FYNX_CONFIG")
+    assert permission_line() == sudo.replace(" --preserve-env=FYNX_CONFIG,HQ_PSK", "")
+
+
+def test_a_port_in_use_is_told_with_the_remedy_of_its_owner() -> None:
+    told = from_os(OSError(errno.EADDRINUSE, "Address already in use"), "transport tcp", busy="another port")
+    assert (told.exit_code, told.remedy) == (3, "another port")
