@@ -335,6 +335,7 @@ void fynx_answer(struct fynx_worker *w, uint8_t *packet, uint32_t len);
 /* mtu.c */
 void fynx_mtu_look(struct fynx_plane *plane, struct fynx_sa_out *sa, const struct fynx_endpoint *e);
 bool fynx_mtu_pass(struct fynx_worker *w, struct fynx_slot *slot, struct fynx_sa_out *sa);
+void fynx_mtu_refuse(struct fynx_worker *w, const struct fynx_slot *slot, const struct fynx_sa_out *sa);
 uint32_t fynx_mtu_cut(struct fynx_worker *w, uint32_t n, uint32_t limit);
 
 /* plane.c */

@@ -31,10 +31,12 @@ static void classify(struct fynx_worker *w, const struct fynx_spd *spd, struct f
     struct fynx_sa_out *out = fynx_resource_own(w, rule->out);
     slot->sa = out;
     slot->handle = out->handle;
-    if (out->header && !fynx_transport_takes(slot->data))
+    if (out->header && !fynx_transport_takes(slot->data)) {
+      fynx_mtu_refuse(w, slot, out);
       fynx_drop_sa(w, &out->counters, slot, FYNX_DROP_TRANSPORT);
-    else if (!fynx_mtu_pass(w, slot, out))
+    } else if (!fynx_mtu_pass(w, slot, out)) {
       fynx_drop_sa(w, &out->counters, slot, FYNX_DROP_PATH_MTU);
+    }
   }
 }
 

@@ -10,7 +10,7 @@
 #include "core.h"
 #include "csum.h"
 
-enum { ICMP = 1, TCP = 6, ICMP6 = 58, SYN = 0x02, LOOK_MS = 2000, TOLD_BURST = 20, TOLD_EVERY_MS = 10 };
+enum { ICMP = 1, TCP = 6, FRAGMENT = 44, ICMP6 = 58, SYN = 0x02, LOOK_MS = 2000, TOLD_BURST = 20, TOLD_EVERY_MS = 10 };
 enum { LEAST4 = 68, LEAST6 = 1280, QUOTED4 = 576 - 28, QUOTED6 = 1280 - 48 };
 
 static void put16(uint8_t *p, uint32_t v) {
@@ -160,6 +160,18 @@ bool fynx_mtu_pass(struct fynx_worker *w, struct fynx_slot *slot, struct fynx_sa
   }
   answer(w, slot, limit);
   return false;
+}
+
+/* Transport mode seals whole datagrams, and a kernel cuts them before they come to the device: the sender is told with the
+ * first piece that they are too large (RFC 4303 section 3.3.4, RFC 4301 section 8.2.1). */
+void fynx_mtu_refuse(struct fynx_worker *w, const struct fynx_slot *slot, const struct fynx_sa_out *sa) {
+  const uint8_t *p = slot->data;
+  bool four = slot->flow.key.family == 4;
+  uint32_t limit = atomic_load_explicit(&sa->limit, memory_order_relaxed);
+  if (limit > w->plane->mtu) limit = w->plane->mtu;
+  if (!four && limit < LEAST6) limit = LEAST6;
+  bool first = four ? (fynx_be16(p + 6) & 0x3fff) == 0x2000 : p[6] == FRAGMENT && (fynx_be16(p + 42) & 0xfff9) == 1;
+  if (first) answer(w, slot, limit);
 }
 
 /* Cuts the last slot of `n` (RFC 791 section 3.2); returns the new count, `n` when it stays whole. */

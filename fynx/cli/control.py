@@ -146,7 +146,8 @@ def _offloads(plane: Mapping[str, Any]) -> str:
 def _warnings(plane: Mapping[str, Any]) -> list[str]:
     found = [f"{suite} runs through Python and is slow" for suite in plane.get("slow") or []]
     firewall = str(plane.get("firewall", "on"))
-    return found + ([firewall] if firewall not in ("on", "off") else [])
+    found += [firewall] if firewall not in ("on", "off") else []
+    return found + ([str(plane["reverse_path"])] if plane.get("reverse_path") else [])
 
 
 def _age(seconds: float | None) -> str:

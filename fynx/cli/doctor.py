@@ -19,9 +19,10 @@ from typing import Literal
 import click
 
 from fynx.cli.enabled import registry
-from fynx.cli.options import config_option, json_option
+from fynx.cli.options import config_file, config_option, json_option
 from fynx.cli.output import as_json as print_json
 from fynx.cli.output import table
+from fynx.config import load
 from fynx.errors import ConfigError, PluginError
 from fynx.faults import Io
 from fynx.kernel.registry import Registry
@@ -60,7 +61,7 @@ def doctor(config: Path | None, as_json: bool) -> int:
 
     Exit code 0 when a tunnel can be run, 4 when a privilege or a package is missing, 3 when only a port is taken.
     """
-    findings = [*machine(), *libraries(config)]
+    findings = [*machine(), _reverse_path(config), *libraries(config)]
     failed = [each for each in findings if each.verdict == "fail"]
     if as_json:
         print_json("doctor", {"ok": not failed, "findings": [asdict(each) for each in findings]})
@@ -85,7 +86,6 @@ def machine() -> Iterator[Finding]:
     yield _raw_esp()
     yield _locked_memory()
     yield _nft()
-    yield _reverse_path()
     yield _forwarding()
     yield _run_directory()
     yield _compiled()
@@ -215,16 +215,27 @@ def _nft() -> Finding:
     return Finding("nft", "ok", found)
 
 
-def _reverse_path() -> Finding:
-    strict = [
-        path.parent.name
-        for path in sorted(Path("/proc/sys/net/ipv4/conf").glob("*/rp_filter"))
-        if _read(path) == "1" and path.parent.name != "lo"
-    ]
+def _reverse_path(config: Path | None) -> Finding:
+    """The larger of a device's own value and that of all counts (linux/Documentation/networking/ip-sysctl.rst)."""
+    values = {path.parent.name: _read(path) for path in sorted(Path("/proc/sys/net/ipv4/conf").glob("*/rp_filter"))}
+    of_all = values.pop("all", "0")
+    strict = [name for name, value in values.items() if max(value, of_all) == "1" and name not in ("lo", "default")]
     if not strict:
         return Finding("rp_filter", "ok", "not strict")
-    text = f"strict on {', '.join(strict)}: a peer that moves to a new address may be dropped while a tunnel takes all"
+    hosts = ", ".join(_in_transport_mode(config))
+    what = f"nothing that {hosts} sends gets through: the way back to it is the tunnel's device"
+    wide = "a peer that moves to a new address may be dropped while a tunnel takes all"
+    text = f"strict on {', '.join(strict)}: {what if hosts else wide}"
     return Finding("rp_filter", "warn", text, "sudo sysctl -w net.ipv4.conf.all.rp_filter=2")
+
+
+def _in_transport_mode(given: Path | None) -> list[str]:
+    """Peers with a child in transport mode, as far as the configuration can be used."""
+    try:
+        peers = load(config_file(given)).peers
+    except (ConfigError, PluginError):
+        return []
+    return [name for name, peer in peers.items() if any(one.mode == "transport" for one in peer.children.values())]
 
 
 def _forwarding() -> Finding:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from fynx.errors import FynxError
 from tests.netns.test_tcp import transfer
 from tests.netns.world import OUTER, OUTER6, Gateway, Place, World, until
 
@@ -48,6 +49,27 @@ with socket.socket(family, socket.SOCK_DGRAM) as out:
         else:
             sys.exit(f"{size} octets did not come back")
 print("whole", end="")
+"""
+
+UDP_LARGE = """
+import errno, socket, sys
+version, size = (6, 4000) if ":" in sys.argv[1] else (4, 4000)
+family, level, option = (socket.AF_INET6, 41, 24) if version == 6 else (socket.AF_INET, 0, 14)  # IPV6_MTU, IP_MTU
+with socket.socket(family, socket.SOCK_DGRAM) as out:
+    out.settimeout(2)
+    out.connect((sys.argv[1], 7788))
+    for attempt in range(10):
+        try:
+            out.send(bytes(size))
+            if len(out.recv(65535)) == size:
+                sys.exit(print(size, attempt > 0, end=""))
+        except TimeoutError:
+            continue
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE:
+                raise
+            size = out.getsockopt(level, option) - (48 if version == 6 else 28)
+sys.exit("nothing came back")
 """
 
 
@@ -89,14 +111,14 @@ def opened(file: Path, keys: Path, *names: str, wanted: str) -> list[tuple[str, 
     return [tuple(row.split("\t")) for row in done.stdout.splitlines()]
 
 
-def echoes(here: Gateway, there: Gateway, address: str) -> str:
-    """Datagrams of many sizes there and back."""
+def echoes(here: Gateway, there: Gateway, address: str, client: str = UDP_CLIENT) -> str:
+    """What a client says whose datagrams come back; by itself datagrams of many sizes."""
     line = ["ip", "netns", "exec", there.place.name, "python3", "-c", UDP_SERVER, address]
     server = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
-        return here.place.inside("python3", "-c", UDP_CLIENT, address)
+        return here.place.inside("python3", "-c", client, address)
     finally:
         server.kill()
         server.communicate()
@@ -134,6 +156,42 @@ def test_two_hosts_ping_and_carry_tcp_and_udp_whole(
     assert not opened(pcap, left.folder / "left.keys", "frame.protocols", wanted=clear), "in clear"
     counters = right.status()["plane"]["counters"]
     assert counters["drop_transport"] == counters["drop_next_header"] == counters["drop_integrity"] == 0
+
+
+@pytest.mark.parametrize(("version", "largest"), [("IPv4", 1362), ("IPv6", 1342)])
+def test_a_datagram_that_the_kernel_would_cut_is_refused_by_icmp_and_the_sender_adapts(
+    world: World, left: Gateway, right: Gateway, version: str, largest: int
+) -> None:
+    """Transport mode seals whole datagrams (RFC 4303 section 3.3.4): EMSGSIZE, then what the device takes."""
+    addresses = OUTER_OF[version]
+    host_to_host(world, addresses)
+    world.start()
+    left.up()
+    assert echoes(left, right, addresses["right"], UDP_LARGE) == f"{largest} True"
+    counters = left.status()["plane"]["counters"]
+    assert counters["drop_transport"] > 1, "every piece was dropped"
+    assert counters["too_big_told"] == 1, "the first of a datagram was answered"
+
+
+def test_a_strict_reverse_path_filter_is_named_by_status_log_and_doctor(
+    world: World, left: Gateway, right: Gateway
+) -> None:
+    """The peer's address leads into the device, so that the kernel drops what comes from it by another."""
+    for device, value in (("all", 0), ("eth0", 1)):
+        world.left.inside("sh", "-c", f"echo {value} > /proc/sys/net/ipv4/conf/{device}/rp_filter")
+    host_to_host(world, OUTER)
+    world.start()
+    what = f"nothing that {OUTER['right']} sends gets through"
+    assert f"rp_filter is strict on eth0: {what}" in left.log()
+    assert what in left.ask("status").stderr
+    with pytest.raises(FynxError):
+        left.up()
+    doctor = [*left.line[:3], "doctor", "-c", str(left.file)]
+    assert "strict on eth0: nothing that right sends" in world.left.inside(*doctor, check=False)
+    world.left.inside("sh", "-c", "echo 2 > /proc/sys/net/ipv4/conf/all/rp_filter")
+    left.up()
+    assert world.left.ping(OUTER["right"])
+    assert "rp_filter" not in left.ask("status").stderr
 
 
 MASQUERADE = """

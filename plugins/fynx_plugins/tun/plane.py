@@ -25,6 +25,7 @@ from fynx_plugins.tun.netlink import Netlink, Place
 from fynx_plugins.tun.plan import Pair, Route, Rule, Wanted, guarded, routes, rules
 from fynx_plugins.tun.prefixes import Network, networks
 from fynx_plugins.tun.queues import multiqueue, processors, workers_of
+from fynx_plugins.tun.reverse import trouble
 from fynx_plugins.tun.virtual import VirtualAddresses
 
 log = logging.getLogger("fynx.plane.tun")
@@ -57,7 +58,7 @@ class TunPlane(EnginePlane):
         self._fences = 0
         self._fence_thread = ThreadPoolExecutor(1, thread_name_prefix="fynx-nft")
         self._fence_text = ""
-        self._trouble = ""
+        self._trouble = self._filtered = ""
         self._addressed = False
         self._due = self._settling = False
 
@@ -103,6 +104,7 @@ class TunPlane(EnginePlane):
         self._tell_addresses()
         self._refresh()
         self._fence(wait=True)
+        self._look_at_filters()
 
     def install(self, child: ChildSpec) -> None:
         self.engine.install(child)
@@ -118,6 +120,8 @@ class TunPlane(EnginePlane):
             raise FynxError(f"routes for child {child.child}: {error}") from error
         if fresh:
             self._fence()
+        if child.mode == "transport":
+            self._look_at_filters()
 
     def move(self, handle: int, path: Path, encap: bool) -> None:
         self.engine.move(handle, path, encap)
@@ -184,6 +188,7 @@ class TunPlane(EnginePlane):
             "table": self._place.table,
             "guards": sorted(map(str, guarded(self._wanted))),
             "firewall": self._trouble or ("on" if self._fence_text else "off"),
+            "reverse_path": self._look_at_filters(),
         }
 
     def close(self, *, leave_open: bool = False) -> None:
@@ -256,6 +261,14 @@ class TunPlane(EnginePlane):
         self._wanted.addresses = found
         self.engine.own_addresses([address.packed for address in found])
         return True
+
+    def _look_at_filters(self) -> str:
+        """Whom the kernel's reverse-path filter keeps from us, told in the log once."""
+        found = trouble(self._wanted, self._config.device) if self._config.routes else ""
+        if found and found != self._filtered:
+            log.warning("%s", found)
+        self._filtered = found
+        return found
 
     def _fence(self, *, wait: bool = False) -> None:
         """Brings the firewall to what is wanted, on its own thread: of changes that queue up only the last is made."""
