@@ -128,9 +128,9 @@ class Guards:
         found = [*static_policies(self.config)]
         for peer in self.policy.peers:
             for child in peer.children:
-                key, remote = (peer.name, child.name), _written(child.remote)
-                if remote and key in self._static and key not in self._open and _caught(child):
-                    found.append(Policy("protect", _near(child), remote, CHILD_PRIORITY, *key))
+                key = (peer.name, child.name)
+                if key in self._static and key not in self._open and _caught(child):
+                    found.append(Policy("protect", _near(child), self._static[key], CHILD_PRIORITY, *key))
         self.plane.policies(found)
 
     def _keep(self, key: Key, remote: Sequence[Selector], *, closed: bool) -> None:

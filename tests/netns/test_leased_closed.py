@@ -68,6 +68,21 @@ def test_a_pool_is_closed_before_anybody_came_and_while_a_tunnel_carries_its_add
     assert world.clear() == 0, "while it is up"
 
 
+def test_a_clear_packet_from_the_pool_is_dropped_and_no_lease_changes_a_rule(
+    world: World, left: Gateway, right: Gateway
+) -> None:
+    """RFC 4301 section 5.2. The number of the table tells that nft made it once."""
+    world.world.ip(f"addr add {NEVER}/32 dev lo", "route add 10.2.0.0/16 via 198.51.100.1")
+    assert world.world.ping(INNER["right"], source=NEVER), "the control: without Fynx it gets through"
+    world.start()
+    made = world.right.inside("nft", "-a", "list", "tables")
+    assert not world.world.ping(INNER["right"], source=NEVER)
+    left.up()
+    assert world.left.ping(INNER["right"])
+    left.ask("down", "right")
+    assert world.right.inside("nft", "-a", "list", "tables") == made
+
+
 @pytest.mark.usefixtures("gateway_sends")
 def test_a_client_that_says_goodbye_leaves_the_gateway_closed(world: World, left: Gateway, right: Gateway) -> None:
     closed(world)
@@ -117,6 +132,7 @@ def test_a_gateway_that_dies_and_starts_again_lets_nothing_out(world: World, lef
 def test_down_opens_a_pool_when_its_clients_confirm_and_the_next_client_closes_it(
     world: World, left: Gateway, right: Gateway
 ) -> None:
+    left.peer["on_close"] = "none"
     closed(world)
     left.up()
     right.ask("down", "left")

@@ -20,6 +20,7 @@ from fynx.plugin.planes import EnginePlane
 from fynx_plugins.tun import firewall
 from fynx_plugins.tun.bypass import bypass_rules, late
 from fynx_plugins.tun.config import TunConfig, inner_mtu, largest_frame, table_of
+from fynx_plugins.tun.cover import Cover
 from fynx_plugins.tun.device import open_tun, quieten
 from fynx_plugins.tun.netlink import Netlink, Place
 from fynx_plugins.tun.plan import Pair, Route, Rule, Wanted, guarded, routes, rules
@@ -51,6 +52,7 @@ class TunPlane(EnginePlane):
         self._late: tuple[Policy, ...] = ()
         self._expected: frozenset[str] = frozenset()
         self._pairs: Counter[Pair] = Counter()
+        self._cover = Cover()
         self._outer: dict[int, str] = {}
         self._outside: set[str] = set()
         """Of peers, as the routes know them: they stay outside until routes change for another reason."""
@@ -97,9 +99,10 @@ class TunPlane(EnginePlane):
         self._wanted.bypasses = bypass_rules(self._static)
         for key in [key for key in self._wanted.pairs if isinstance(key, str)]:
             self._unprotect(key)
-        for index, policy in enumerate(ordered):
-            if policy.action == "protect":
-                self._protect(f"policy {index}", _pair(tuple(policy.local), tuple(policy.remote)))
+        found = [_pair(tuple(each.local), tuple(each.remote)) for each in ordered if each.action == "protect"]
+        for index, pair in enumerate(found):
+            self._protect(f"policy {index}", pair)
+        self._cover = Cover(found)
         self._wanted.guards.pop(LEFT, None)
         self._tell_addresses()
         self._refresh()
@@ -108,7 +111,8 @@ class TunPlane(EnginePlane):
 
     def install(self, child: ChildSpec) -> None:
         self.engine.install(child)
-        fresh = self._protect(child.handle, _pair(tuple(child.local_ts), tuple(child.remote_ts)))
+        pair = _pair(tuple(child.local_ts), tuple(child.remote_ts))
+        fresh = self._protect(child.handle, pair)
         known = child.path.remote in self._outside
         self._outer[child.handle] = child.path.remote
         try:
@@ -118,7 +122,7 @@ class TunPlane(EnginePlane):
         except OSError as error:
             self.remove(child.handle)
             raise FynxError(f"routes for child {child.child}: {error}") from error
-        if fresh:
+        if fresh and pair not in self._cover:
             self._fence()
         if child.mode == "transport":
             self._look_at_filters()
@@ -132,9 +136,11 @@ class TunPlane(EnginePlane):
     def remove(self, handle: int) -> None:
         self.engine.remove(handle)
         self._outer.pop(handle, None)
+        pair = self._wanted.pairs.get(handle)
         if self._unprotect(handle):
             self._refresh()
-            self._fence()
+            if pair is not None and pair not in self._cover:
+                self._fence()
         if self._virtual.drop(handle):
             self._tell_addresses()
 

@@ -18,6 +18,7 @@ from fynx_plugins.memory import MemoryConfig
 from tests.unit.run.pair import config, registry
 
 POOLS = {"office": Pool(addresses=("198.18.0.0/24", "fd00:77::/64"), fixed={"one.test": ("198.18.5.9",)})}
+POOL = ["198.18.0.0-198.18.0.255", "fd00:77::-fd00:77::ffff:ffff:ffff:ffff", "198.18.5.9-198.18.5.9"]
 GATEWAY = Child(local=("10.1.0.0/16",), remote=("dynamic",))
 WHOLE = Selector(bytes((10, 1, 0, 0)), bytes((10, 1, 255, 255)))
 
@@ -76,20 +77,17 @@ def test_a_trap_sees_packets_of_any_source() -> None:
 
 @pytest.mark.parametrize("local", ["10.1.0.0/16", "0.0.0.0/0"])
 def test_a_gateway_closes_its_whole_pool_before_anybody_has_an_address_of_it(local: str) -> None:
-    """The fixed address outside the networks too; no clear packet is refused for an address that nobody has."""
+    """The fixed address outside the networks too; what comes in clear from one of them is no client's."""
     plane = begun(Child(local=(local,), remote=("dynamic",)), pool="office")
-    assert [written(one) for one in plane.closed["right", "net"]] == [
-        "198.18.0.0-198.18.0.255",
-        "fd00:77::-fd00:77::ffff:ffff:ffff:ffff",
-        "198.18.5.9-198.18.5.9",
-    ]
-    assert plane.protected == []
+    assert [written(one) for one in plane.closed["right", "net"]] == POOL
+    assert [[written(one) for one in policy.remote] for policy in plane.protected] == [POOL]
 
 
 def test_a_network_beside_leased_addresses_is_closed_and_protected() -> None:
     plane = begun(Child(local=("10.1.0.0/16",), remote=("dynamic", "10.3.0.0/16")), pool="office")
-    assert "10.3.0.0-10.3.255.255" in [written(one) for one in plane.closed["right", "net"]]
-    assert [[written(one) for one in policy.remote] for policy in plane.protected] == [["10.3.0.0-10.3.255.255"]]
+    both = ["10.3.0.0-10.3.255.255", *POOL]
+    assert [written(one) for one in plane.closed["right", "net"]] == both
+    assert [[written(one) for one in policy.remote] for policy in plane.protected] == [both]
 
 
 def test_a_pool_that_is_there_after_a_restart_only_closes_nothing() -> None:

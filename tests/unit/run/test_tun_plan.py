@@ -11,6 +11,7 @@ from fynx.plugin import Policy, Selector
 from fynx_plugins.tun import firewall
 from fynx_plugins.tun.bypass import bypass_rules
 from fynx_plugins.tun.config import TunConfig, inner_mtu, table_of
+from fynx_plugins.tun.cover import Cover
 from fynx_plugins.tun.plan import Pair, Route, Rule, Wanted, routes, rules
 from fynx_plugins.tun.prefixes import Network, networks
 
@@ -124,6 +125,30 @@ def test_table_and_mark_are_stable_and_keep_off_the_systems_numbers() -> None:
     assert table_of(TunConfig(), "left") == table_of(TunConfig(), "left")
     assert 20000 <= table_of(TunConfig(), "left") < 30000
     assert table_of(TunConfig(table=777), "left") == 777
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "covered"),
+    [
+        ("10.1.0.0/16", "198.18.0.7/32", True),
+        ("10.1.0.0/16", "198.18.0.0/24", True),
+        ("10.2.0.0/16", "198.18.0.7/32", False),
+        ("10.0.0.0/8", "198.18.0.7/32", False),
+        ("10.1.0.0/16", "198.19.0.7/32", False),
+        ("fd00:1::/64", "fd00:2::7/128", True),
+        ("fd00:1::/64", "198.18.0.7/32", True),
+    ],
+)
+def test_a_child_within_what_a_policy_protects_changes_no_rule_of_the_firewall(
+    near: str, far: str, covered: bool
+) -> None:
+    """Of two families nothing is said."""
+    cover = Cover([pair("10.1.0.0/16", "198.18.0.0/24"), pair("fd00:1::/64", "fd00:2::/64")])
+    assert (pair(near, far) in cover) is covered
+
+
+def test_a_child_whose_neighbours_lie_in_the_peers_network_has_rules_of_its_own() -> None:
+    assert pair("10.1.0.0/16", "10.0.0.0/8") not in Cover([pair("0.0.0.0/0", "10.0.0.0/8")])
 
 
 def fence(*pairs: Pair, static: tuple[Policy, ...] = ()) -> firewall.Fence:
