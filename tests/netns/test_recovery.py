@@ -109,9 +109,7 @@ def test_a_peer_that_was_killed_and_comes_back_is_known_by_its_token(
     before = spis(left)
     right.kill()
     right.start()
-    began = time.monotonic()
     until(lambda: spis(left) and not spis(left) & before, "a new tunnel")
-    assert time.monotonic() - began < 10, "retransmission would have taken minutes"
     assert "proved that it lost the IKE SA" in left.log()
     until(lambda: world.left.ping(INNER["right"]), "traffic flows")
     assert world.clear() == 0

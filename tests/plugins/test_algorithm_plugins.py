@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from types import ModuleType
 
@@ -19,6 +18,7 @@ from fynx.plugin.selftest import (
 )
 from fynx_plugins import x25519
 from tests.plugins import installed
+from tests.work import calls
 
 PLUGINS = installed.algorithm_plugins()
 CIPHERS = installed.ciphers()
@@ -44,11 +44,9 @@ def test_a_plugin_declares_the_interface_it_was_written_for(plugin: ModuleType) 
     [plugin for plugin in PLUGINS.values() if not hasattr(plugin, "fynx_providers")],
     ids=[name for name, plugin in PLUGINS.items() if not hasattr(plugin, "fynx_providers")],
 )
-def test_the_self_test_passes_and_is_quick(plugin: ModuleType) -> None:
+def test_the_self_test_passes_and_is_little_work(plugin: ModuleType) -> None:
     plugin.fynx_selftest()
-    began = time.process_time()
-    plugin.fynx_selftest()
-    assert time.process_time() - began < 0.05  # some 5 ms; the bound leaves room for a busy machine
+    assert calls(plugin.fynx_selftest) < 5000
 
 
 def test_the_transforms_are_those_of_the_registry() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import time
 import weakref
 
 import pytest
@@ -326,7 +325,6 @@ def test_an_engine_that_nobody_holds_goes_away_with_its_keys() -> None:
 
 def test_installing_and_removing_many_keeps_the_books() -> None:
     engine = make(capacity=2048)
-    begin = time.monotonic()
     for handle in range(1, 1001):
         third = network(f"198.18.{handle % 256}.{handle // 256}/32")
         engine.install(child(handle, spi_in=engine.reserve_spi(), remote_ts=(third,), child=str(handle)))
@@ -335,7 +333,6 @@ def test_installing_and_removing_many_keeps_the_books() -> None:
     for handle in range(1, 1001):
         engine.remove(handle)
     assert (engine.status()["sas"], engine.status()["rules"], engine.status()["retired"]) == (0, 0, 0)
-    assert time.monotonic() - begin < 20
 
 
 def test_a_provider_that_fails_its_self_test_is_passed_over() -> None:
