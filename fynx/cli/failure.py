@@ -9,7 +9,6 @@ import sys
 import click
 
 from fynx.errors import ConfigError, FynxError, PluginError
-from fynx.run.failures import permission_line
 
 FAILED, NOT_RUNNING, PERMISSION, CONFIGURATION, TIMED_OUT = 1, 3, 4, 5, 6
 _BY_ERRNO = {
@@ -61,6 +60,8 @@ def say(error: BaseException) -> None:
             click.echo(f"fynx: {error}", err=True)
     remedy = getattr(error, "remedy", "")
     if not remedy and exit_code(error) == PERMISSION:
+        from fynx.run.failures import permission_line  # not for commands that need no runtime
+
         remedy = permission_line()
     if remedy:
         click.echo(f"    try: {remedy}", err=True)
