@@ -102,10 +102,14 @@ class CryptoError(FynxError):
 
 
 class StateError(FynxError):
-    """The operation does not fit the state of the security association."""
+    """The operation does not fit the state of the security association; ``remedy`` is the line to run, or empty."""
 
     code: ClassVar[int] = 3001
     remedy = "fynx status names what stands now"
+
+    def __init__(self, why: str = "", remedy: str = "") -> None:
+        self.remedy = remedy
+        super().__init__(why)
 
 
 class Drop(Enum):

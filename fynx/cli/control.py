@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from fynx.run.files import RunFiles, default_directory
 
 F = TypeVar("F", bound=Callable[..., object])
 PARTLY = 7
+MOST_SHOWN = 8
 
 name_option = click.option("--name", default="", help="Name of the running host, instead of its configuration file.")
 
@@ -64,7 +66,8 @@ def down(peer: str, child: str, config: Path | None, name: str, leave_open: bool
         click.echo(f"{peer} is down", err=True)
     else:
         click.echo(f"{peer} is down, but did not confirm: its traffic stays blocked", err=True)
-        click.echo(f"    try: fynx down {peer} --leave-open", err=True)
+        words = ["fynx", "down", peer, *([child] if child else []), "--leave-open", *_chosen(config, name)]
+        click.echo(f"    try: {shlex.join(words)}", err=True)
     return 0 if confirmed or leave_open else PARTLY
 
 
@@ -94,9 +97,10 @@ def status(peer: str, config: Path | None, name: str, as_json: bool) -> None:
     with connect(config, name) as control:
         found: dict[str, Any] = control.ask("status")
     if peer:
+        known = [each["name"] for each in found["peers"]]
         found["peers"] = [each for each in found["peers"] if each["name"] == peer]
         if not found["peers"]:
-            raise HostError(f"no peer is called {peer!r}")
+            raise HostError(f"no peer is called {peer!r}; configured: {', '.join(known) or 'none'}")
     if as_json:
         found.pop("schema", None)
         print_json("status", found)
@@ -118,6 +122,10 @@ def _show(found: Mapping[str, Any]) -> None:
     plane = found.get("plane", {})
     if plane.get("mode") == "tun":
         click.echo(_offloads(plane))
+    closed = [str(network) for network in plane.get("guards", [])]
+    if closed and any(not peer["children"] for peer in found["peers"]):
+        more = ", …" if len(closed) > MOST_SHOWN else ""
+        click.echo(f"kept from leaving in clear: {', '.join(closed[:MOST_SHOWN])}{more}")
     if any(child["encap"] != "udp" for peer in found["peers"] for child in peer["children"]):
         click.echo("ESP without UDP: the kernel sends and receives it packet by packet, several times slower")
     for name, one in found.get("plugins", {}).items():
@@ -169,7 +177,18 @@ def _octets(count: int) -> str:
 
 
 def connect(config: Path | None, name: str, timeout_s: float = 70.0) -> Control:
-    return Control(RunFiles(name or _name(config)).socket, timeout_s)
+    start = shlex.join(["fynx", "run", *(_chosen(config, "") or (["-c", "FILE"] if name else []))])
+    return Control(RunFiles(name or _name(config)).socket, timeout_s, start=f"{start}{_elsewhere()}")
+
+
+def _chosen(config: Path | None, name: str) -> list[str]:
+    """The options that mean the same host again."""
+    return ["--name", name] if name else ["-c", str(config)] if config is not None else []
+
+
+def _elsewhere() -> str:
+    """Root's hosts have their sockets where other users do not look."""
+    return "; one that root runs answers root alone: sudo fynx …" if os.geteuid() else ""
 
 
 def _name(config: Path | None) -> str:

@@ -12,6 +12,7 @@ import click
 
 from fynx import __version__
 from fynx.cli.failure import exit_code, say
+from fynx.kernel.words import did_you_mean
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -79,6 +80,15 @@ class Program(click.Group):
 
             found = plugin_command(cmd_name)
         return found if isinstance(found, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            words = error.message.rstrip(".") + (did_you_mean(args[0], COMMANDS) or ".")
+            raise click.UsageError(words, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -155,7 +155,7 @@ def _established(endpoint: Endpoint, peer: str, spi_i: str = "") -> IkeSa:
     standing = (sa for sa in endpoint.by_peer.get(peer, []) if sa.established)
     found = [sa for sa in standing if spi_i in ("", sa.spi_i.hex())]
     if not found:
-        raise StateError(f"peer {peer!r} is not up")
+        raise StateError(f"peer {peer!r} is not up", f"fynx up {peer}")
     return found[-1]
 
 

@@ -15,7 +15,8 @@ from fynx.run.failures import FAILED, NOT_RUNNING, PERMISSION, TIMED_OUT, HostEr
 class Control:
     """Connects at once. Raises HostError: 3 when nobody listens, 4 without permission, 6 when no answer comes."""
 
-    def __init__(self, path: Path, timeout_s: float = 70.0) -> None:
+    def __init__(self, path: Path, timeout_s: float = 70.0, *, start: str = "fynx run") -> None:
+        """``start`` is what to do when nobody listens."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(timeout_s)
         try:
@@ -25,7 +26,7 @@ class Control:
             raise HostError(f"{path}: {error.strerror}", PERMISSION, permission_line()) from None
         except OSError:
             self._socket.close()
-            raise HostError(f"{path.stem} is not running (no one listens at {path})", NOT_RUNNING, "fynx run") from None
+            raise HostError(f"{path.stem} is not running (no one listens at {path})", NOT_RUNNING, start) from None
         self._file = self._socket.makefile("rb")
 
     def close(self) -> None:

@@ -15,7 +15,8 @@ def describe(event: events.Event) -> str:
     if say is None:
         return ""
     peer = f"{clean(event.peer)}: " if event.peer else ""
-    return f"{peer}{clean(say(event))}"
+    remedy = str(getattr(event, "remedy", ""))
+    return f"{peer}{clean(say(event))}" + (f"; try: {clean(remedy)}" if remedy else "")
 
 
 def _ike_up(event: events.IkeUp) -> str:
@@ -26,8 +27,7 @@ def _ike_up(event: events.IkeUp) -> str:
 def _failed(event: events.HandshakeFailed) -> str:
     where = f"with {event.remote} " if event.remote else ""
     notify = f" [{event.notify}]" if event.notify and event.notify not in event.reason else ""
-    remedy = f"; try: {event.remedy}" if event.remedy else ""
-    return f"handshake {where}failed: {event.reason}{notify}{remedy}"
+    return f"handshake {where}failed: {event.reason}{notify}"
 
 
 def _child_up(event: events.ChildUp) -> str:
@@ -37,8 +37,7 @@ def _child_up(event: events.ChildUp) -> str:
 
 def _child_refused(event: events.ChildRefused) -> str:
     notify = f" [{event.notify}]" if event.notify and event.notify not in event.reason else ""
-    remedy = f"; try: {event.remedy}" if event.remedy else ""
-    return f"child {event.child or '?'} refused: {event.reason}{notify}{remedy}"
+    return f"child {event.child or '?'} refused: {event.reason}{notify}"
 
 
 def _child_rekeyed(event: events.ChildRekeyed) -> str:

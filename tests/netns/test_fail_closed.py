@@ -60,6 +60,7 @@ def test_protected_traffic_stays_in_when_no_one_asked_for_the_tunnel_yet(world: 
     left.start()
     assert not world.left.ping(INNER["right"])
     assert world.clear() == 0
+    assert "kept from leaving in clear: 10.2.0.0/16" in left.ask("status").stdout
 
 
 def test_a_crash_and_the_next_start_let_nothing_out(world: World, left: Gateway, right: Gateway) -> None:
@@ -121,6 +122,7 @@ def test_a_stop_that_the_peer_does_not_confirm_keeps_the_guard(world: World, lef
     right.kill()
     with canary(world.left, INNER["right"]):
         left.stop()
+        assert "nothing leaves for 10.2.0.0/16, until the next start or: ip route flush table" in left.log()
         assert not world.left.ping(INNER["right"])
     assert world.clear() == 0
     assert len(world.left.owned()["routes"]) == 1

@@ -209,11 +209,20 @@ class TunPlane(EnginePlane):
             self._note()
         except OSError:
             log.exception("routes of the device could not all be removed")
+        self._say_what_is_closed()
         for fd in self._fds:
             os.close(fd)
         self._fence_thread.submit(self._fence_apply, firewall.Fence("", 0, (), (), ())).result(firewall.WAIT_S)
         self._fence_thread.shutdown()
         self._netlink.close()
+
+    def _say_what_is_closed(self) -> None:
+        """An end that no peer confirmed: who wonders why nothing goes there should find it."""
+        left = sorted(map(str, guarded(self._wanted)))
+        if left and self._config.routes:
+            shown = ", ".join(left[:8]) + (", …" if len(left) > 8 else "")
+            undo = f"ip route flush table {self._place.table}; ip -6 route flush table {self._place.table}"
+            log.warning("nothing leaves for %s, until the next start or: %s", shown, undo)
 
     def _adopt(self) -> None:
         """Guards of an earlier run stay in force without a gap; its other routes and its rules do not."""

@@ -36,6 +36,13 @@ def test_the_version_is_that_of_the_distribution(fynx: Fynx) -> None:
     assert f'version = "{library.__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
+def test_a_mistyped_command_is_told_with_the_one_that_was_meant(fynx: Fynx) -> None:
+    done = fynx("stauts")
+    assert done.code == 2
+    assert "No such command 'stauts'; did you mean 'status'?" in done.err
+    assert "No such command 'qqqqqq'.\n" in fynx("qqqqqq").err
+
+
 def test_help_lists_every_command_without_importing_any() -> None:
     assert set(HELP) == set(COMMANDS)
     listing = "print(sorted(n for n in sys.modules if n.startswith('fynx.cli.')))"

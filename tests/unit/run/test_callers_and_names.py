@@ -141,3 +141,10 @@ def test_every_event_for_people_is_one_line_that_names_the_peer(event: events.Ev
     line = describe(event)
     assert line.startswith("hq: ")
     assert "\n" not in line
+
+
+def test_a_long_reason_does_not_push_the_remedy_out_of_the_line() -> None:
+    failed = events.HandshakeFailed("hq", "192.0.2.1:500", "NO_PROPOSAL_CHOSEN", "no common " + "x" * 500, "do this")
+    line = describe(failed)
+    assert line.endswith("…; try: do this")
+    assert len(line) < 400

@@ -105,7 +105,7 @@ def test_down_without_the_peers_word_is_exit_code_7(running: Running, capsys: py
     assert fynx(["up", "right", "--name", "left"]) == 0
     running.silence()
     assert fynx(["down", "right", "--name", "left"]) == 7
-    assert "fynx down right --leave-open" in capsys.readouterr().err
+    assert "    try: fynx down right --leave-open --name left\n" in capsys.readouterr().err
     assert fynx(["down", "right", "--name", "left", "--leave-open"]) == 0
 
 
@@ -118,13 +118,33 @@ def test_up_without_an_answer_is_exit_code_6(running: Running) -> None:
 def test_unknown_peers_are_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert fynx(["up", "nobody", "--name", "left"]) == 1
     assert fynx(["status", "nobody", "--name", "left"]) == 1
-    assert "nobody" in capsys.readouterr().err
+    words = "no peer is called 'nobody'; configured: right\n"
+    assert capsys.readouterr().err == f"FYNX-5001: {words}" * 2
+
+
+@pytest.mark.usefixtures("running")
+def test_what_needs_a_tunnel_says_how_to_bring_it_up(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fynx(["rekey", "right", "--name", "left"]) == 1
+    assert "peer 'right' is not up\n    try: fynx up right\n" in capsys.readouterr().err
 
 
 def test_a_host_that_does_not_run_is_exit_code_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FYNX_RUN_DIR", str(tmp_path))
     for command in ("up right", "down right", "status"):
         assert fynx([*command.split(), "--name", "left"]) == 3
+
+
+def test_a_host_that_does_not_run_is_told_with_the_line_that_starts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FYNX_RUN_DIR", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    file = site(tmp_path)
+    assert fynx(["status", "-c", str(file)]) == 3
+    assert capsys.readouterr().err.endswith(f"    try: fynx run -c {file}\n")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert fynx(["status", "-c", str(file)]) == 3
+    assert "one that root runs answers root alone" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("running")
