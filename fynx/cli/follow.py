@@ -53,5 +53,5 @@ def events(peer: str, config: Path | None, name: str, as_json: bool) -> None:
 def _pair(text: str) -> tuple[str, str]:
     subsystem, mark, level = text.partition("=")
     if not mark or not subsystem or not level:
-        raise click.UsageError(f"{text!r} is not SUBSYSTEM=LEVEL")
+        raise click.UsageError(f"{text!r} is not SUBSYSTEM=LEVEL: write all=debug, or ike=debug")
     return subsystem, level

@@ -190,7 +190,7 @@ class Caller:
             elif missing:
                 await self._call(tuple(child for child in self.peer.children if child in missing))
         except FynxError as error:
-            log.warning("%s: %s", self.name, error)
+            log.warning("%s: %s", self.name, str(error).removeprefix(f"{self.name}: "))
             self._task = None
             self._fail(error)
             self._again()
@@ -204,7 +204,7 @@ class Caller:
         if not addresses:
             names = ", ".join(written.names)
             why = f"{names} does not resolve" if names else "has no address to call (address: any, or a network)"
-            raise HostError(f"{self.name}: {why}")
+            raise HostError(f"{self.name}: {why}", FAILED, f"getent ahosts {written.names[0]}" if names else "")
         if written.names and not written.anyone:
             networks = tuple(ip_network(text) for text in (*addresses, *written.networks))
             self.hands.resolved(self.name, networks)
@@ -220,7 +220,7 @@ class Caller:
             path = self.hands.path_to(self.peer, addresses[(self.attempts + offset) % len(addresses)])
             if path is not None:
                 return path
-        raise HostError(f"{self.name}: no route to {', '.join(addresses)}", FAILED, "ip route get ADDRESS")
+        raise HostError(f"{self.name}: no route to {', '.join(addresses)}", FAILED, f"ip route get {addresses[0]}")
 
     def _satisfy(self, child: str = "") -> None:
         """Looks at all children of the peer only when the last one that somebody waits for has come up."""

@@ -10,6 +10,7 @@ import pytest
 from fynx import events
 from fynx.config import Remote
 from fynx.logs import clean
+from fynx.run.failures import HostError
 from fynx.run.host import Host
 from fynx.run.resolve import MOST, Resolver, sort_out, source_for
 from fynx.run.words import describe
@@ -96,8 +97,9 @@ def test_a_name_that_does_not_resolve_is_said_so(monkeypatch: pytest.MonkeyPatch
         remote = Remote(address=("vpn.example.net",), id="right.test", auth=psk())
         left = Host(on_switchboard("left", Switchboard(), remote=remote), registry())
         await left.start()
-        with pytest.raises(Exception, match=r"vpn\.example\.net does not resolve"):
+        with pytest.raises(HostError, match=r"vpn\.example\.net does not resolve") as caught:
             await left.up("right", timeout_s=5)
+        assert caught.value.remedy == "getent ahosts vpn.example.net"
         await left.stop()
 
     run(test)
