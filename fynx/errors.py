@@ -102,13 +102,13 @@ class CryptoError(FynxError):
 
 
 class StateError(FynxError):
-    """The operation does not fit the state of the security association; ``remedy`` is the line to run, or empty."""
+    """The operation does not fit the state of the security association."""
 
     code: ClassVar[int] = 3001
     remedy = "fynx status names what stands now"
 
     def __init__(self, why: str = "", remedy: str = "") -> None:
-        self.remedy = remedy
+        self.remedy = remedy or type(self).remedy
         super().__init__(why)
 
 
