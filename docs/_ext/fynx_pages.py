@@ -200,7 +200,7 @@ OUTSIDE: Callable[[str], bool] = re.compile(r"^(\.\./|examples/|.*\.(py|json|yml
 
 
 def _leave_the_tree(_app: Sphinx, docname: str, source: list[str]) -> None:
-    """Links to files that are no pages are right in a checkout; in the built pages they become plain text."""
+    """Links to files that are no pages are right in a checkout; in the built pages they become text and a path."""
     folder = (ROOT / "docs" / docname).parent
 
     def plain(found: re.Match[str]) -> str:
@@ -208,7 +208,10 @@ def _leave_the_tree(_app: Sphinx, docname: str, source: list[str]) -> None:
         path = (folder / target.partition("#")[0]).resolve()
         docs = ROOT / "docs"
         page = path.suffix == ".md" and path.is_relative_to(docs) and not path.is_relative_to(docs / "examples")
-        return found.group() if page or "://" in target or target.startswith("#") else text
+        if page or "://" in target or target.startswith("#"):
+            return found.group()
+        inside = path.is_relative_to(ROOT)
+        return f"{text} (`{path.relative_to(ROOT)}`)" if inside else text
 
     source[0] = re.sub(r"\[([^\]\n]+)\]\(([^)\s]+)\)", plain, source[0])
 
