@@ -23,6 +23,8 @@ from fynx.plugin.dataplane import (
 )
 from fynx.plugin.transport import Path
 
+MOST = 4096
+"""Addresses that are remembered in either form."""
 MAPPED = bytes(10) + b"\xff\xff"
 RECORD = struct.Struct("=IIQII16sHH16sHHIBBHII")
 """``struct fynx_upcall``."""
@@ -35,11 +37,12 @@ class Addresses:
     def __init__(self) -> None:
         self._names: dict[bytes, str] = {}
         self._packed: dict[str, bytes] = {}
+        self._shown: dict[bytes, str] = {}
 
     def pack(self, text: str) -> bytes:
         packed = self._packed.get(text)
         if packed is None:
-            if len(self._packed) > 4096:
+            if len(self._packed) > MOST:
                 self._packed.clear()
             packed = self._packed[text] = self._pack(text)
         return packed
@@ -52,10 +55,19 @@ class Addresses:
         except ValueError:
             digest = hashlib.blake2s(text.encode(), digest_size=16).digest()
             self._names[digest] = text
+            self._shown.pop(digest, None)
             return digest
         return MAPPED + address.packed if address.version == 4 else address.packed
 
     def show(self, packed: bytes) -> str:
+        text = self._shown.get(packed)
+        if text is None:
+            if len(self._shown) > MOST:
+                self._shown.clear()
+            text = self._shown[packed] = self._show(packed)
+        return text
+
+    def _show(self, packed: bytes) -> str:
         if packed in self._names:
             return self._names[packed]
         if packed == bytes(16):

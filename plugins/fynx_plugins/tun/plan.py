@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from fynx_plugins.tun.prefixes import Address, Network, address_within
@@ -41,12 +42,20 @@ class Rule:
     destination_ports: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pair:
     """Protected prefixes, ours and theirs."""
 
     local: tuple[Network, ...]
     remote: tuple[Network, ...]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """That of a network costs a microsecond."""
+        return hash((self.local, self.remote))
 
 
 @dataclass(slots=True)
