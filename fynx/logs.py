@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from logging import DEBUG, ERROR, INFO, WARNING
+from typing import NamedTuple
 
 from fynx.events import Event
 
@@ -30,8 +31,7 @@ def _escaped(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Extra:
+class Extra(NamedTuple):
     """What a record may carry beside its fields. ``bad``: the check failed, the choice found nothing."""
 
     bad: bool = False

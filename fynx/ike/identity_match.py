@@ -37,7 +37,7 @@ def fault(identity: Identity) -> str:
 
 
 def _is_ascii_name(data: bytes) -> bool:
-    return all(0x21 <= octet <= 0x7E for octet in data)
+    return not data.translate(None, _VISIBLE)
 
 
 def _is_mailbox(data: bytes) -> bool:
@@ -88,4 +88,5 @@ def _elements(data: bytes) -> list[tuple[int, bytes]] | None:
     return found
 
 
+_VISIBLE = bytes(range(0x21, 0x7F))
 _SEQUENCE, _SET, _OID = 0x30, 0x31, 0x06

@@ -50,6 +50,8 @@ def _parse(initiator: bool, body: bytes) -> IdPayload:
 
 def escape(data: bytes) -> str:
     """Octets as one line of printable ASCII; the rest, and the backslash, as escapes."""
+    if not data.translate(None, _AS_IT_IS):
+        return data.decode("ascii")
     return "".join([_CHARACTERS[octet] for octet in data])
 
 
@@ -88,6 +90,7 @@ def _opaque(data: bytes) -> str:
     return data.decode("ascii") if printable else f"#{data.hex()}"
 
 
+_AS_IT_IS = bytes(range(0x20, 0x7F)).replace(b"\\", b"")
 _CHARACTERS = tuple(
     "\\\\" if octet == 0x5C else chr(octet) if 0x20 <= octet <= 0x7E else f"\\x{octet:02x}" for octet in range(256)
 )
