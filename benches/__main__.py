@@ -34,7 +34,7 @@ def plain(run: Callable[[], Result]) -> Runner:
 BENCHES: dict[str, tuple[str, Runner]] = {
     "handshake": ("IKE_SA_INIT and IKE_AUTH with PSK: per second, CPU of each, time of one", plain(handshake.run)),
     "responder": (
-        "CPU of a responder for each handshake: fynx run and charon, in turn (--case, --rounds)",
+        "CPU of a responder for each handshake: fynx run and charon, in turn (--case, --rounds, --profile)",
         responders.run,
     ),
     "checklist": ("the twelve of the first version: requests, keys, ESP one by one, a handshake", plain(checklist.run)),

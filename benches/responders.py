@@ -7,6 +7,7 @@ once. The processor time is what the kernel's accounts say of all threads of the
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import yaml
 
@@ -30,6 +32,7 @@ SUITES = {
     "psk-ecp256": "aes128gcm16-prfsha256-ecp256",
     "psk-modp2048": "aes128gcm16-prfsha256-modp2048",
 }
+SAMPLES = "samples.json"
 SECRET = "a pre-shared key of more than thirty-two octets"
 RESPONDER = "responder.example"
 
@@ -39,18 +42,42 @@ def run(arguments: Sequence[str] = ()) -> Result:
     parser = ArgumentParser(prog="./run bench responder")
     parser.add_argument("--case", default=",".join(SUITES), help="key exchanges: " + ", ".join(SUITES))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--profile", action="store_true", help="fynx run alone: where its processor time goes")
     options = parser.parse_args(list(arguments))
     result = Result("responder")
+    for case in options.case.split(","):
+        if case not in SUITES:
+            raise BenchError(f"no case {case!r}; there are: {', '.join(SUITES)}")
+    if options.profile:
+        profile(result, options.case.split(","), options.rounds)
+        return result
     with ExitStack() as stack:
         ends = [Ends(kind(Variant())) for kind in (FynxResponder, CharonResponder)]
         for each in ends:
             stack.callback(each.close)
             each.open()
         for case in options.case.split(","):
-            if case not in SUITES:
-                raise BenchError(f"no case {case!r}; there are: {', '.join(SUITES)}")
             measure(result, case, ends, options.rounds)
     return result
+
+
+def profile(result: Result, cases: Sequence[str], rounds: int) -> None:
+    end = Ends(SampledResponder(Variant()))
+    try:
+        end.open()
+        for case in cases:
+            end.initiate(SUITES[case])
+            end.round(2)
+            found = defaultdict[str, list[float]](list)
+            for number in range(rounds):
+                samples = end.sampled()
+                for area in (*found, *(samples.keys() - found.keys())):
+                    missed = [0.0] * (number - len(found[area]))
+                    found[area] += [*missed, 100 * samples.get(area, 0) / sum(samples.values())]
+            for area, shares in sorted(found.items(), key=lambda one: -median(one[1])):
+                result.add(f"{case}-{area}", end.tunnel.system, end.tunnel.version, shares, "%")
+    finally:
+        end.close()
 
 
 def measure(result: Result, case: str, ends: Sequence[Ends], rounds: int) -> None:
@@ -115,6 +142,18 @@ class Ends:
             "initiator-cpu": told["cpu_s"] / count * 1000,
         }
 
+    def sampled(self) -> dict[str, int]:
+        """A round, and the samples of the responder by area."""
+        file, (daemon,) = self.tunnel.folder / SAMPLES, self.tunnel.daemons
+        assert daemon.process is not None
+        file.unlink(missing_ok=True)
+        daemon.process.send_signal(signal.SIGUSR1)
+        self.round(4 * CYCLES)  # a sample comes with the clock's tick at most
+        daemon.process.send_signal(signal.SIGUSR2)
+        until(file.exists, "the samples are written")
+        found: dict[str, int] = json.loads(file.read_text())
+        return found
+
     def _hear(self) -> dict[str, float]:
         assert self.driver is not None
         assert self.driver.stdout is not None
@@ -133,6 +172,10 @@ class Ends:
 class FynxResponder(Fynx):
     short = "hf"
 
+    @property
+    def program(self) -> tuple[str, ...]:
+        return (sys.executable, "-m", "fynx")
+
     def up(self) -> None:
         self.link.make()
         self.start()
@@ -144,9 +187,17 @@ class FynxResponder(Fynx):
         file.parent.mkdir(parents=True, exist_ok=True)
         write(file, responder(host))
         daemon = Daemon(host, self.folder)
-        daemon.start(sys.executable, "-m", "fynx", "run", "-c", str(file), FYNX_RUN_DIR=str(run))
+        daemon.start(*self.program, "run", "-c", str(file), FYNX_RUN_DIR=str(run))
         self.daemons = (daemon,)
         until(lambda: _alive(daemon) and (run / "handshakes-right.sock").exists(), "fynx run stands")
+
+
+class SampledResponder(FynxResponder):
+    short = "hp"
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        return (sys.executable, "-m", "benches.sampled", str(self.folder / SAMPLES))
 
 
 class CharonResponder(Strongswan):
