@@ -1,6 +1,6 @@
 """Quick crash detection: tokens by which a peer that restarted proves that it lost an IKE SA (RFC 6290).
 
-A token is a MAC (keyed BLAKE2s, RFC 7693) of both SPIs under a secret that survives the restart, of 16 octets, so that
+A token is a MAC (keyed BLAKE2s) of both SPIs under a secret that survives the restart, of 16 octets, so that
 the answer to an empty INFORMATIONAL is hardly longer than that. While the SA lives nobody gets it but the peer, inside
 the SA.
 """
