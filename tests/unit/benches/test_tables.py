@@ -26,7 +26,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick")
 def test_lookups_are_measured_among_few_and_many() -> None:
     rows = {row.case: row.median for row in tables.run_lookup().rows}
-    assert set(rows) == {"sas1", "sas20"} | {f"policies{n}-{kind}" for n in (1, 20) for kind in ("list", "cached")}
+    assert set(rows) == {"sas1", "sas20"} | {f"policies{n}-{kind}" for n in (1, 20) for kind in ("tables", "cached")}
     assert all(value > 0 for value in rows.values())
 
 
