@@ -65,7 +65,8 @@ class DeleteTask:
         if "delete" in self.options:
             self.sa.closing = str(self.options["delete"])
         elif self.child is not None:
-            replaced = carried_on(self.sa, self.child) or self.replaced or standby.outlived(self.sa, self.child)
+            # Where our own rekey won, the peer's, if there was one, is on its way out.
+            replaced = self.replaced or carried_on(self.sa, self.child) or standby.outlived(self.sa, self.child)
             linger = replaced and not self.expired
             idle = "idle" if "idle" in self.options else ""
             reason = "it carried nothing for long" if idle else "deleted by us"
