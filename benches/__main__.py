@@ -11,6 +11,7 @@ import benches.api as api
 import benches.checklist as checklist
 import benches.crowd as crowd
 import benches.esp as esp
+import benches.flood as flood
 import benches.handshake as handshake
 import benches.latency as latency
 import benches.loss as loss
@@ -40,6 +41,10 @@ BENCHES: dict[str, tuple[str, Runner]] = {
     "checklist": ("the twelve of the first version: requests, keys, ESP one by one, a handshake", plain(checklist.run)),
     "crowd": ("memory of a tunnel in a process that holds 10,000 (--tunnels)", crowd.run),
     "esp": ("packets per second sealed by each provider, in batches, one per call, and in Python", plain(esp.run)),
+    "flood": (
+        "seconds until a tunnel stands while strangers flood fynx run (--case, --rounds, --seconds)",
+        flood.run,
+    ),
     "refuse": ("CPU milliseconds to refuse an offer of hundreds of transforms", plain(refuse.run)),
     "api": ("packets per second through the library: in batches, and one per call", plain(api.run)),
     "net": ("TCP inside a tunnel without root, by lwIP, beside asyncio over loopback", plain(net.run)),

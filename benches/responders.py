@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import yaml
 
@@ -131,10 +132,9 @@ class Ends:
 
     def round(self, cycles: int) -> dict[str, float]:
         before = self.tunnel.processor_s()
-        assert self.driver is not None
-        assert self.driver.stdin is not None
-        self.driver.stdin.write(f"{cycles}\n")
-        told, count = self._hear(), PEERS * cycles
+        told, count = self.ask(cycles), PEERS * cycles
+        if told["failed"]:
+            raise BenchError(f"{told['failed']} tunnels did not come up; see {self.tunnel.folder}")
         spent = self.tunnel.processor_s() - before
         return {
             "per-second": count / told["seconds"],
@@ -154,13 +154,20 @@ class Ends:
         found: dict[str, int] = json.loads(file.read_text())
         return found
 
-    def _hear(self) -> dict[str, float]:
+    def ask(self, cycles: int) -> dict[str, Any]:
+        """What ``benches.initiator`` tells of so many cycles."""
+        assert self.driver is not None
+        assert self.driver.stdin is not None
+        self.driver.stdin.write(f"{cycles}\n")
+        return self._hear()
+
+    def _hear(self) -> dict[str, Any]:
         assert self.driver is not None
         assert self.driver.stdout is not None
         line = self.driver.stdout.readline()
         if not line:
             raise BenchError(f"the initiator ended; see {self.tunnel.folder / 'left.log'}")
-        found: dict[str, float] = json.loads(line)
+        found: dict[str, Any] = json.loads(line)
         return found
 
     def _leave(self) -> None:
