@@ -52,6 +52,9 @@ struct fynx_child_spec {
   uint32_t aggfrag;        /* bits: 1 inner packets share payloads (RFC 9347), 2 none is cut, 4 all payloads are as long */
   uint32_t aggfrag_size;   /* octets of a payload at most; 0: what the path takes */
   uint32_t resource;       /* the worker that sends on it (RFC 9611); 0: all that have none of their own */
+  uint64_t pace_ns;        /* from one packet of the clock to the next: payloads with aggregation, else dummies; 0: none */
+  uint32_t pace_jitter;    /* thousandths of it, for dummies */
+  uint32_t dummy_len;      /* octets of a dummy; 0: at random */
   uint32_t transport;      /* transport mode: the selectors are one address on each side */
   uint32_t translated;     /* a NAT: the peer counted these addresses into its checksums (RFC 3948 section 3.1.2) */
   uint8_t source[16];      /* as in a selector */
@@ -139,6 +142,8 @@ struct fynx_options { /* before any socket or device is added */
 
 #define FYNX_PATH 65535
 #define FYNX_PADDED_MAX 9000
+#define FYNX_DUMMY_LEAST 20
+#define FYNX_PACE_LEAST_NS 10000
 
 struct fynx_plane;
 struct fynx_child;

@@ -1,9 +1,7 @@
 /* caller.c: batches that come from the library instead of devices: sealed and opened in the caller's thread. */
 #include <unistd.h>
 
-#include "core.h"
-
-enum { DUMMY_MIN = 20 };
+#include "pace.h"
 
 static bool foreign(const struct fynx_plane *plane) { return (int)getpid() != plane->owner; }
 
@@ -64,25 +62,16 @@ int64_t fynx_child_dummies(struct fynx_plane *plane, struct fynx_child *child, u
                            size_t room) {
   if (foreign(plane)) return FYNX_E_FORK;
   if (child->out->aggfrag) return FYNX_E_STATE; /* an SA of RFC 9347 has padding of its own */
-  if (len < DUMMY_MIN || len > FYNX_PADDED_MAX) return FYNX_E_ARGUMENT;
+  if (len < FYNX_DUMMY_LEAST || len > FYNX_PADDED_MAX) return FYNX_E_ARGUMENT;
   struct fynx_worker *w = plane->tx[0];
   pthread_mutex_lock(&plane->sending);
   w->flush = plane->n_sockets ? fynx_send_slots : give_back;
   w->out = out;
   w->out_room = room;
   for (uint32_t at = 0, count; at < n; at += count) {
-    uint32_t limit = atomic_load_explicit(&child->out->limit, memory_order_relaxed), size = len < limit ? len : limit;
     count = n - at < FYNX_BATCH ? n - at : FYNX_BATCH;
-    for (uint32_t i = 0; i < count; i++) {
-      uint8_t *data = w->padded + (size_t)i * FYNX_PADDED_STRIDE + FYNX_HEAD;
-      memset(data, 0, size);
-      w->slot[i] = (struct fynx_slot){.data = data, .len = size, .verdict = FYNX_PASS, .handle = child->handle};
-      w->member[i] = (uint8_t)i;
-    }
     fynx_online(w);
-    fynx_seal(w, child->out, count);
-    fynx_count(w, FYNX_COUNT_DUMMIES_OUT, count);
-    w->flush(w, count);
+    fynx_dummies(w, child->out, count, len);
     fynx_offline(w);
   }
   room -= w->out_room;

@@ -6,6 +6,7 @@
 
 #include "core.h"
 #include "iptfs.h"
+#include "pace.h"
 
 /* Without ESN: tell at 13/16 of the numbers, which lies between 75 and 90 per cent (RFC 4303 section 3.3.3). */
 #define SOFT_32 (UINT64_C(13) << 28)
@@ -39,6 +40,7 @@ static void out_free(struct fynx_vault *vault, struct fynx_sa_out *sa) {
   key_free(vault, sa->ops, sa->key);
   free(atomic_load(&sa->endpoint));
   free((void *)sa->own);
+  fynx_pace_free(sa->pace);
   fynx_wipe(sa, sizeof *sa);
   free(sa);
 }
@@ -127,6 +129,13 @@ static int in_new(struct fynx_plane *plane, const struct fynx_child_spec *spec, 
   return sa->key ? make_threads(ops, sa->key, sa->thr, n) : FYNX_E_KEY;
 }
 
+static bool paced_well(const struct fynx_child_spec *spec) {
+  if (!spec->pace_ns) return !spec->pace_jitter && !spec->dummy_len;
+  if (spec->pace_ns < FYNX_PACE_LEAST_NS || spec->pace_jitter > 1000) return false;
+  if (spec->aggfrag) return !spec->pace_jitter && !spec->dummy_len; /* the rate is constant, padding its own */
+  return !spec->dummy_len || (spec->dummy_len >= FYNX_DUMMY_LEAST && spec->dummy_len <= FYNX_PADDED_MAX);
+}
+
 static bool acceptable(const struct fynx_child_spec *spec) {
   const struct fynx_aead_ops *ops = (const struct fynx_aead_ops *)spec->ops;
   if (!ops || ops->abi != FYNX_ABI || ops->size < offsetof(struct fynx_aead_ops, user)) return false;
@@ -136,6 +145,7 @@ static bool acceptable(const struct fynx_child_spec *spec) {
   if (spec->pad_to > FYNX_PADDED_MAX && spec->pad_to != FYNX_PATH) return false;
   if (spec->window < FYNX_WINDOW_MIN || spec->window > FYNX_WINDOW_MAX) return false;
   if (spec->aggfrag_size && (spec->aggfrag_size < FYNX_AGG_SMALLEST || spec->aggfrag_size > FYNX_AGG_LARGEST)) return false;
+  if (!paced_well(spec)) return false;
   if (spec->aggfrag && (spec->transport || spec->aggfrag > UINT8_MAX)) return false;
   if (spec->resource > FYNX_TX_MAX) return false;
   return spec->n_local && spec->n_remote && spec->spi_out > 255;
@@ -159,6 +169,7 @@ static int build(struct fynx_plane *plane, const struct fynx_child_spec *spec, s
     child->out->aggfrag = (uint8_t)spec->aggfrag;
     child->out->aggfrag_size = (uint16_t)spec->aggfrag_size;
   }
+  if (spec->pace_ns && (rc = fynx_pace_new(plane, child->out, spec))) return rc;
   if (spec->transport) {
     child->in->header = child->out->header = fynx_transport_header(child);
     if (!child->in->header) return FYNX_E_ARGUMENT;
@@ -197,12 +208,15 @@ static int publish(struct fynx_plane *plane, struct fynx_child *child, bool outb
   if (!outbound) return 0;
   child->active = true;
   fynx_resource_follow(plane, child);
-  return fynx_rules_add(plane, child);
+  int rc = fynx_rules_add(plane, child);
+  if (rc == 0) fynx_pace_begin(plane, child->out->pace);
+  return rc;
 }
 
 static int unpublish(struct fynx_plane *plane, struct fynx_child *child) {
   fynx_sad_withdraw(plane, child->in->spi);
   unlink_child(plane, child);
+  fynx_pace_end(plane, child->out->pace);
   int rc = child->active ? fynx_rules_drop(plane, child) : 0;
   return rc ? rc : fynx_retire(plane, child, fynx_child_free);
 }
@@ -234,6 +248,7 @@ int fynx_child_activate(struct fynx_plane *plane, struct fynx_child *child) {
   child->serial = ++plane->serial;
   fynx_resource_follow(plane, child);
   int rc = fynx_rules_add(plane, child);
+  if (rc == 0) fynx_pace_begin(plane, child->out->pace);
   fynx_reclaim(plane, false);
   pthread_mutex_unlock(&plane->control);
   return rc;

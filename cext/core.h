@@ -77,6 +77,7 @@ struct fynx_sa_out { /* RFC 4301 section 4.4.2, outbound; first line constant, s
   atomic_flag packing;      /* the payloads that carry one inner packet follow each other (RFC 9347 section 2.2.3) */
   uint16_t aggfrag_size;    /* of a payload at most; 0: what the path takes; never written later */
   _Atomic(struct fynx_sa_out *) *own; /* by sender: which SA it uses in place of this one; NULL: this one */
+  struct fynx_pace *pace;   /* that sends by the clock; NULL: none; never written later */
   FYNX_LINE struct fynx_sa_counters counters;
   FYNX_LINE void *thr[]; /* by sender */
 };
@@ -256,6 +257,7 @@ struct fynx_plane {
   uint32_t n_own;
   struct fynx_retired *retired;
   struct fynx_vault vault; /* under the control mutex */
+  struct fynx_pacer *pacer; /* NULL: no SA wanted one */
   uint64_t serial;
   uint64_t generation;
   uint32_t n_children;

@@ -22,6 +22,7 @@
   X(AGG_BLOCK, "aggfrag_block")     /* a data block that is no IP packet; the rest of the payload goes with it */ \
   X(AGG_OFFSET, "aggfrag_offset")   /* BlockOffset at odds with the packet that is under way */ \
   X(AGG_PARTIAL, "aggfrag_partial") /* an inner packet, some of whose fragments are lost */ \
+  X(PACE_QUEUE, "pace_queue")       /* more than the constant rate carries, or its SA has ended */ \
   X(SEAL, "seal")                 /* the cipher refused to seal, or no IV was to be had */
 
 /* Refusals before or after any SA. */
@@ -64,6 +65,8 @@
   X(RAW_OUT, "raw_out")           \
   X(AGGREGATES_IN, "aggregates_in") \
   X(AGGREGATES_OUT, "aggregates_out") \
+  X(IDLE_OUT, "idle_out")         /* of them, nothing but padding */ \
+  X(PACED_LATE, "paced_late")     /* the clock was missed by so much that some were left out */ \
   X(SPLIT_SENDS, "split_sends")   \
   X(TOO_BIG_TOLD, "too_big_told") \
   X(FRAGMENTED, "fragmented")     \

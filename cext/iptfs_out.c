@@ -1,12 +1,13 @@
 /* iptfs_out.c: inner packets into AGGFRAG payloads (RFC 9347 sections 2.2 and 6.1), and between payloads and slots.
  *
- * The packets of one batch share payloads; none waits for a packet that has not come, so that nothing is late.
+ * The packets of one batch share payloads; none waits for a packet that has not come, so that nothing is late. With a
+ * constant rate they wait in a queue for the clock of pace.c, and what is left of a payload is padding.
  */
 #include <sched.h>
 #include <stdlib.h>
 
 #include "iptfs.h"
-#include "core.h"
+#include "pace.h"
 
 #define PLACE (FYNX_HEAD + FYNX_AGG_LARGEST + FYNX_TAIL)
 #define TINY 8u /* room that is not worth the beginning of a packet: its length could not be seen */
@@ -40,28 +41,45 @@ uint32_t fynx_agg_limit(const struct fynx_sa_out *sa) {
   return sa->aggfrag & FYNX_AGG_WHOLE ? capacity(sa) - FYNX_AGG_HEAD : FYNX_INNER_MAX;
 }
 
-/* How far a list of packets of one SA has been written. */
+/* How far a list of packets of one SA, or its queue, has been written. */
 struct cursor {
   struct item *const *of;
+  struct fynx_ring *queue;
   uint32_t n;
   uint32_t at;
   uint32_t done; /* octets of the packet at hand */
   uint32_t room; /* of a payload */
 };
 
+static bool current(const struct cursor *c, struct item *item) {
+  if (!c->queue) {
+    if (c->at < c->n) *item = *c->of[c->at];
+    return c->at < c->n;
+  }
+  size_t len;
+  item->data = fynx_ring_peek(c->queue, &len);
+  item->len = item->data ? (uint32_t)len : 0;
+  return item->data != NULL;
+}
+
+static void go_on(struct cursor *c) {
+  if (c->queue) fynx_ring_pop(c->queue);
+  c->at++;
+}
+
 /* Fills a payload; returns its length. */
 static uint32_t fill(const struct fynx_sa_out *sa, uint8_t *payload, struct cursor *c) {
+  struct item item = {0};
   uint32_t len = FYNX_AGG_HEAD;
-  fynx_put32(payload, c->done ? c->of[c->at]->len - c->done : 0);
-  while (c->at < c->n && len < c->room) {
-    const struct item *item = c->of[c->at];
-    uint32_t left = item->len - c->done, chunk = left < c->room - len ? left : c->room - len;
+  fynx_put32(payload, c->done && current(c, &item) ? item.len - c->done : 0);
+  while (len < c->room && current(c, &item)) {
+    uint32_t left = item.len - c->done, chunk = left < c->room - len ? left : c->room - len;
     if (!c->done && chunk < left && (sa->aggfrag & FYNX_AGG_WHOLE || chunk < TINY)) break;
-    memcpy(payload + len, item->data + c->done, chunk);
+    memcpy(payload + len, item.data + c->done, chunk);
     len += chunk;
     c->done = chunk < left ? c->done + chunk : 0;
     if (chunk < left) break;
-    c->at++;
+    go_on(c);
   }
   if (sa->aggfrag & FYNX_AGG_PAD) {
     memset(payload + len, 0, c->room - len);
@@ -76,14 +94,17 @@ static void seal(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t n) {
   fynx_seal(w, sa, n);
 }
 
+static void fill_slot(struct fynx_worker *w, const struct fynx_sa_out *sa, uint32_t at, struct cursor *c) {
+  struct fynx_slot *slot = &w->slot[at];
+  *slot = (struct fynx_slot){.data = w->agg->place[at] + FYNX_HEAD, .verdict = FYNX_PASS, .handle = sa->handle};
+  slot->len = fill(sa, slot->data, c);
+}
+
 /* Payloads of one SA into slots from 0 on, sealed; returns how many are left to be sent. */
 static uint32_t pack(struct fynx_worker *w, struct fynx_sa_out *sa, struct cursor c) {
   uint32_t count = 0;
   while (c.at < c.n) {
-    struct fynx_slot *slot = &w->slot[count];
-    *slot = (struct fynx_slot){.data = w->agg->place[count] + FYNX_HEAD, .verdict = FYNX_PASS, .handle = sa->handle};
-    slot->tight = 0;
-    slot->len = fill(sa, slot->data, &c);
+    fill_slot(w, sa, count, &c);
     if (++count < FYNX_BATCH) continue;
     seal(w, sa, count);
     w->flush(w, count);
@@ -93,7 +114,14 @@ static uint32_t pack(struct fynx_worker *w, struct fynx_sa_out *sa, struct curso
   return count;
 }
 
-/* What is left of one SA in the list, as far as it can be sent at all; counts it as sent. */
+static void count_taken(struct fynx_worker *w, struct fynx_sa_out *sa, uint64_t n, uint64_t bytes) {
+  atomic_fetch_add_explicit(&sa->counters.packets, n, memory_order_relaxed);
+  atomic_fetch_add_explicit(&sa->counters.bytes, bytes, memory_order_relaxed);
+  fynx_count(w, FYNX_COUNT_PACKETS_OUT, n);
+  fynx_count(w, FYNX_COUNT_BYTES_OUT, bytes);
+}
+
+/* What is left of one SA in the list, as far as it can be sent at all: into its queue where it sends by the clock. */
 static struct cursor collect(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t from, struct item **of) {
   uint32_t n = 0, room = capacity(sa);
   uint64_t bytes = 0;
@@ -106,14 +134,41 @@ static struct cursor collect(struct fynx_worker *w, struct fynx_sa_out *sa, uint
       fynx_drop_sa(w, &sa->counters, &nobody, FYNX_DROP_PATH_MTU);
       continue;
     }
+    if (sa->pace && !fynx_ring_push(&sa->pace->queue, item->data, item->len, NULL, 0)) {
+      fynx_drop_sa(w, &sa->counters, &nobody, FYNX_DROP_PACE_QUEUE);
+      continue;
+    }
     bytes += item->len;
     of[n++] = item;
   }
-  atomic_fetch_add_explicit(&sa->counters.packets, n, memory_order_relaxed);
-  atomic_fetch_add_explicit(&sa->counters.bytes, bytes, memory_order_relaxed);
-  fynx_count(w, FYNX_COUNT_PACKETS_OUT, n);
-  fynx_count(w, FYNX_COUNT_BYTES_OUT, bytes);
+  count_taken(w, sa, n, bytes);
   return (struct cursor){.of = of, .n = n, .room = room};
+}
+
+/* An inner packet that must stay whole and has become too long for the path would hold up all behind it. */
+static void skip_too_long(struct fynx_worker *w, struct fynx_sa_out *sa, struct cursor *c) {
+  struct fynx_slot nobody;
+  struct item item;
+  while (sa->aggfrag & FYNX_AGG_WHOLE && !c->done && current(c, &item) && item.len > c->room - FYNX_AGG_HEAD) {
+    fynx_drop_sa(w, &sa->counters, &nobody, FYNX_DROP_PATH_MTU);
+    go_on(c);
+  }
+}
+
+void fynx_agg_paced(struct fynx_worker *w, struct fynx_pace *pace, uint32_t n) {
+  struct fynx_sa_out *sa = pace->sa;
+  struct cursor c = {.queue = &pace->queue, .done = pace->done, .room = capacity(sa)};
+  uint32_t idle = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    struct item item;
+    skip_too_long(w, sa, &c);
+    idle += !current(&c, &item);
+    fill_slot(w, sa, i, &c);
+  }
+  pace->done = c.done;
+  fynx_count(w, FYNX_COUNT_IDLE_OUT, idle);
+  seal(w, sa, n);
+  w->flush(w, n);
 }
 
 /* Slots that wait for aggregation, after all others of the batch are sealed; returns how many slots there are now. */
@@ -131,9 +186,11 @@ uint32_t fynx_agg_out(struct fynx_worker *w, uint32_t n) {
     struct fynx_sa_out *sa = w->agg->item[i].sa;
     if (!sa) continue;
     w->flush(w, left);
+    left = 0;
     fynx_mtu_look(w->plane, sa, atomic_load(&sa->endpoint));
     while (atomic_flag_test_and_set_explicit(&sa->packing, memory_order_acquire)) sched_yield();
-    left = pack(w, sa, collect(w, sa, i, of));
+    struct cursor c = collect(w, sa, i, of);
+    if (!sa->pace) left = pack(w, sa, c);
     atomic_flag_clear_explicit(&sa->packing, memory_order_release);
   }
   return left;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "pace.h"
 
 #define UPCALL_RING (1u << 19)
 #define UPCALL_RING_TX (1u << 20) /* with no socket it carries sealed packets; memory that is not used costs none */
@@ -118,6 +119,7 @@ void fynx_plane_free(struct fynx_plane *plane) {
   for (uint32_t i = 0; i < plane->n_tx; i++) fynx_worker_free(plane->tx[i]);
   for (uint32_t i = 0; i < plane->n_rx; i++) fynx_worker_free(plane->rx[i]);
   fynx_vault_close(&plane->vault);
+  free(plane->pacer);
   close_fd(plane->event_fd);
   close_fd(plane->inner_fd);
   free(plane->own);
@@ -165,4 +167,5 @@ void fynx_plane_stop(struct fynx_plane *plane) {
   if ((int)getpid() != plane->owner) return; /* threads do not survive a fork */
   atomic_store(&plane->stopping, 1);
   fynx_workers_stop(plane);
+  fynx_pace_stop(plane);
 }

@@ -4,6 +4,7 @@
 #define FYNX_THREADS_H
 
 /* worker.c */
+int fynx_spawn(pthread_t *thread, const char *name, void *(*entry)(void *), void *argument);
 int fynx_worker_begin(struct fynx_worker *w);
 void fynx_workers_stop(struct fynx_plane *plane);
 void fynx_workers_revive(struct fynx_plane *plane);

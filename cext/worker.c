@@ -57,20 +57,26 @@ static void bind_to(struct fynx_worker *w) {
   if (pthread_setaffinity_np(w->thread, sizeof set, &set) == 0) atomic_store(&w->cpu, cpu);
 }
 
-int fynx_worker_begin(struct fynx_worker *w) {
+int fynx_spawn(pthread_t *thread, const char *name, void *(*entry)(void *), void *argument) {
   sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the interpreter's threads */
+  int rc = pthread_create(thread, NULL, entry, argument);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (rc) return FYNX_E_THREAD;
+  pthread_setname_np(*thread, name); /* as top and perf show it */
+  return 0;
+}
+
+int fynx_worker_begin(struct fynx_worker *w) {
   atomic_store(&w->asked, 0);
   atomic_store(&w->state, FYNX_WORKER_RUNS);
   w->began_ms = fynx_now_ms();
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the interpreter's threads */
-  w->started = pthread_create(&w->thread, NULL, live, w) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  w->started = fynx_spawn(&w->thread, w->receiver ? "fynx-rx" : "fynx-tx", live, w) == 0;
   if (!w->started) {
     atomic_store(&w->state, FYNX_WORKER_LOST);
     return FYNX_E_THREAD;
   }
-  pthread_setname_np(w->thread, w->receiver ? "fynx-rx" : "fynx-tx"); /* as top and perf show it */
   bind_to(w);
   return 0;
 }

@@ -1,4 +1,4 @@
-/* libcrypto.c: provider on OpenSSL 3 (libcrypto.so.3): AES-GCM, ChaCha20-Poly1305, AES-CBC and NULL with HMAC-SHA2.
+/* libcrypto.c: provider on OpenSSL 3 (libcrypto.so.3): AES-GCM, AES-CCM, ChaCha20-Poly1305, AES-CBC and NULL with HMAC-SHA2.
  *
  * Ciphers are called through the dispatch table of OpenSSL's own default provider, which saves a fifth to two thirds of
  * the time of EVP on 3.0; a cipher whose table does not agree with EVP goes through EVP. HMAC keeps the hash states after
@@ -10,7 +10,7 @@
 #define FYNX_EVP_ONLY 0 /* a test builds with 1, to see that EVP alone serves */
 #endif
 
-enum { SEAL = 1, OPEN = 2 };
+enum { SEAL = 1, OPEN = 2, IV_LEN = 8 };
 enum { MAX_KEY = 32, MAX_HASH = 64, MAX_HASH_BLOCK = 128, SHA_STATE = 256 }; /* a SHA512_CTX has 216 */
 
 struct lc_hash {
@@ -109,6 +109,19 @@ static void lc_thr_free(void *thr) {
   free(thread);
 }
 
+static int lc_is_ccm(const struct lc_cipher *cipher) {
+  return cipher->encr_id >= ENCR_AES_CCM_8 && cipher->encr_id <= ENCR_AES_CCM_16;
+}
+
+/* CCM counts the lengths of nonce and ICV into its first block, so it wants them before the key. */
+static int lc_measure(const struct lc_thread *thread) {
+  size_t nonce_len = CCM_NONCE_LEN;
+  struct ossl_param lengths[3] = {{"ivlen", PARAM_UINT, &nonce_len, sizeof nonce_len, 0},
+                                  {"tag", PARAM_OCTETS, NULL, (size_t)thread->cipher->icv_len, 0},
+                                  {NULL, 0, NULL, 0, 0}};
+  return !lc_is_ccm(thread->cipher) || thread->cipher->set(thread->ctx, lengths) == 1;
+}
+
 /* A new IV, and the key itself only when the context last went the other way. */
 static int lc_begin(struct lc_thread *thread, int direction, const uint8_t *iv) {
   const struct lc_cipher *cipher = thread->cipher;
@@ -120,6 +133,7 @@ static int lc_begin(struct lc_thread *thread, int direction, const uint8_t *iv) 
   int (*init)(void *, const uint8_t *, size_t, const uint8_t *, size_t, const struct ossl_param *) =
       direction == SEAL ? cipher->einit : cipher->dinit;
   thread->direction = 0;
+  if (key != NULL && !lc_measure(thread)) return 0;
   if (init(thread->ctx, key, key_len, iv, (size_t)cipher->iv_len, unpadded) != 1) return 0;
   thread->direction = direction;
   return 1;
@@ -132,28 +146,41 @@ static int lc_update(const struct lc_thread *thread, uint8_t *out, const uint8_t
 
 /* -------------------------------------------------------------------------------------------------------------- AEAD */
 
+/* What an AEAD reads before the text; CCM has to know how long that will be (RFC 4309 section 2). */
+static int lc_aead_begin(struct lc_thread *thread, int direction, const struct fynx_packet *packet) {
+  const struct lc_cipher *cipher = thread->cipher;
+  size_t salt_len = (size_t)cipher->iv_len - IV_LEN, done = 0;
+  uint8_t nonce[NONCE_LEN];
+  memcpy(nonce, thread->key->salt, salt_len);
+  memcpy(nonce + salt_len, packet->iv, IV_LEN);
+  return lc_begin(thread, direction, nonce) &&
+         (!lc_is_ccm(cipher) || cipher->update(thread->ctx, NULL, &done, packet->len, NULL, packet->len) == 1);
+}
+
+static int lc_aead_text(const struct lc_thread *thread, const struct fynx_packet *packet) {
+  size_t done = 0;
+  if (!lc_is_ccm(thread->cipher)) return lc_update(thread, packet->out, packet->in, packet->len);
+  return thread->cipher->update(thread->ctx, packet->out, &done, packet->len, packet->in, packet->len) == 1;
+}
+
 static int lc_aead_seal(struct lc_thread *thread, const struct fynx_packet *packet) {
   const struct lc_cipher *cipher = thread->cipher;
-  struct ossl_param tag[2] = {{"tag", PARAM_OCTETS, packet->out + packet->len, TAG_LEN, 0}, {NULL, 0, NULL, 0, 0}};
-  uint8_t nonce[NONCE_LEN];
-  size_t done = 0;
-  fynx_nonce(nonce, thread->key->salt, packet->iv);
-  return lc_begin(thread, SEAL, nonce) && lc_update(thread, NULL, packet->aad, packet->aad_len) &&
-         lc_update(thread, packet->out, packet->in, packet->len) &&
-         cipher->final(thread->ctx, packet->out + packet->len, &done, TAG_LEN) == 1 && cipher->get(thread->ctx, tag) == 1;
+  size_t icv_len = (size_t)cipher->icv_len, done = 0;
+  struct ossl_param tag[2] = {{"tag", PARAM_OCTETS, packet->out + packet->len, icv_len, 0}, {NULL, 0, NULL, 0, 0}};
+  return lc_aead_begin(thread, SEAL, packet) && lc_update(thread, NULL, packet->aad, packet->aad_len) &&
+         lc_aead_text(thread, packet) && cipher->final(thread->ctx, packet->out + packet->len, &done, icv_len) == 1 &&
+         cipher->get(thread->ctx, tag) == 1;
 }
 
 static int lc_aead_open(struct lc_thread *thread, const struct fynx_packet *packet) {
   const struct lc_cipher *cipher = thread->cipher;
-  uint8_t nonce[NONCE_LEN], icv[TAG_LEN];
-  struct ossl_param tag[2] = {{"tag", PARAM_OCTETS, icv, TAG_LEN, 0}, {NULL, 0, NULL, 0, 0}};
-  size_t done = 0;
-  fynx_nonce(nonce, thread->key->salt, packet->iv);
-  memcpy(icv, packet->in + packet->len, TAG_LEN);
-  return lc_begin(thread, OPEN, nonce) && cipher->set(thread->ctx, tag) == 1 &&
-         lc_update(thread, NULL, packet->aad, packet->aad_len) &&
-         lc_update(thread, packet->out, packet->in, packet->len) &&
-         cipher->final(thread->ctx, packet->out + packet->len, &done, TAG_LEN) == 1;
+  size_t icv_len = (size_t)cipher->icv_len, done = 0;
+  uint8_t icv[TAG_LEN];
+  struct ossl_param tag[2] = {{"tag", PARAM_OCTETS, icv, icv_len, 0}, {NULL, 0, NULL, 0, 0}};
+  memcpy(icv, packet->in + packet->len, icv_len);
+  return lc_aead_begin(thread, OPEN, packet) && cipher->set(thread->ctx, tag) == 1 &&
+         lc_update(thread, NULL, packet->aad, packet->aad_len) && lc_aead_text(thread, packet) &&
+         cipher->final(thread->ctx, packet->out + packet->len, &done, icv_len) == 1;
 }
 
 /* --------------------------------------------------------------------------------------- a cipher and HMAC (RFC 4303) */
@@ -203,7 +230,7 @@ static int lc_mac_open(struct lc_thread *thread, const struct fynx_packet *packe
 
 static void lc_seal(void *thr, struct fynx_packet *packets, uint32_t n) {
   struct lc_thread *thread = thr;
-  size_t icv_len = thread->key->hash == NULL ? TAG_LEN : thread->key->hash->out_len / 2;
+  size_t icv_len = thread->key->hash == NULL ? (size_t)thread->cipher->icv_len : thread->key->hash->out_len / 2;
   for (uint32_t i = 0; i < n; i++) {
     int good = thread->key->hash == NULL ? lc_aead_seal(thread, &packets[i]) : lc_mac_seal(thread, &packets[i]);
     packets[i].rc = good ? 0 : -1;
@@ -240,8 +267,7 @@ static int lc_agree(const struct lc_cipher *one, const struct lc_cipher *two) {
              (mac ? lc_crypt(thread, OPEN, &open) : lc_aead_open(thread, &open)) && memcmp(back, text, lengths[i]) == 0;
       lc_thr_free(thread);
     }
-    size_t icv_len = one->encr_id == ENCR_AES_CBC ? 0 : TAG_LEN;
-    good = good && memcmp(sealed[0], sealed[1], lengths[i] + icv_len) == 0;
+    good = good && memcmp(sealed[0], sealed[1], lengths[i] + (size_t)one->icv_len) == 0;
   }
   return good;
 }
@@ -280,7 +306,11 @@ static void lc_offer(const struct lc_cipher *cipher, const struct lc_hash *hash)
   own->ops.seal = lc_seal;
   own->ops.open = lc_open;
   own->ops.user = own;
-  if (hash == NULL) return;
+  if (hash == NULL) {
+    own->ops.salt_len = (uint8_t)(cipher->iv_len - IV_LEN);
+    own->ops.icv_len = (uint8_t)cipher->icv_len;
+    return;
+  }
   own->ops.integ_id = (uint16_t)hash->integ_id;
   own->ops.salt_len = 0;
   own->ops.iv_len = (uint8_t)cipher->iv_len;
@@ -305,7 +335,7 @@ static int lc_choose(void) {
         fast++;
       }
     }
-    int aead = ciphers[i].encr_id == ENCR_AES_GCM_16 || ciphers[i].encr_id == ENCR_CHACHA20_POLY1305;
+    int aead = ciphers[i].icv_len != 0;
     if (aead) lc_offer(&ciphers[i], NULL);
     for (size_t j = 0; !aead && j < sizeof hashes / sizeof *hashes; j++) lc_offer(&ciphers[i], &hashes[j]);
   }

@@ -59,7 +59,7 @@ SYMBOLS(DECLARE)
 
 /* ---------------------------------------------------------------------------------------------------------- ciphers */
 
-enum { BLOCK = 16 };
+enum { BLOCK = 16, CCM_NONCE_LEN = 11 }; /* RFC 4309 section 4: 3 octets of salt */
 
 /* A cipher of OpenSSL with the shape of its provider functions; through EVP, `evp_*` below stand in. */
 struct lc_cipher {
@@ -67,7 +67,8 @@ struct lc_cipher {
   const char *keyword;
   int encr_id;
   int key_len;
-  int iv_len; /* as the library wants it */
+  int iv_len; /* as the library wants it: of an AEAD, salt and IV */
+  int icv_len;
   void *origin;
   void *(*newctx)(void *origin);
   void (*freectx)(void *ctx);
@@ -79,12 +80,25 @@ struct lc_cipher {
   int (*set)(void *ctx, const struct ossl_param *);
 };
 
+#define AEAD(its_name, word, id, octets, nonce, icv) \
+  {.name = its_name, .keyword = word, .encr_id = id, .key_len = octets, .iv_len = nonce, .icv_len = icv}
+#define GCM(bits) AEAD("AES-" #bits "-GCM", "aes" #bits "gcm16", ENCR_AES_GCM_16, bits / 8, NONCE_LEN, TAG_LEN)
+#define CCM(bits, icv) AEAD("AES-" #bits "-CCM", "aes" #bits "ccm" #icv, ENCR_AES_CCM_##icv, bits / 8, CCM_NONCE_LEN, icv)
+
 static struct lc_cipher ciphers[] = {
-    {.name = "AES-128-GCM", .keyword = "aes128gcm16", .encr_id = ENCR_AES_GCM_16, .key_len = 16, .iv_len = NONCE_LEN},
-    {.name = "AES-192-GCM", .keyword = "aes192gcm16", .encr_id = ENCR_AES_GCM_16, .key_len = 24, .iv_len = NONCE_LEN},
-    {.name = "AES-256-GCM", .keyword = "aes256gcm16", .encr_id = ENCR_AES_GCM_16, .key_len = 32, .iv_len = NONCE_LEN},
-    {.name = "ChaCha20-Poly1305", .keyword = "chacha20poly1305", .encr_id = ENCR_CHACHA20_POLY1305, .key_len = 32,
-     .iv_len = NONCE_LEN},
+    GCM(128),
+    GCM(192),
+    GCM(256),
+    CCM(128, 8),
+    CCM(128, 12),
+    CCM(128, 16),
+    CCM(192, 8),
+    CCM(192, 12),
+    CCM(192, 16),
+    CCM(256, 8),
+    CCM(256, 12),
+    CCM(256, 16),
+    AEAD("ChaCha20-Poly1305", "chacha20poly1305", ENCR_CHACHA20_POLY1305, 32, NONCE_LEN, TAG_LEN),
     {.name = "AES-128-CBC", .keyword = "aes128", .encr_id = ENCR_AES_CBC, .key_len = 16, .iv_len = BLOCK},
     {.name = "AES-192-CBC", .keyword = "aes192", .encr_id = ENCR_AES_CBC, .key_len = 24, .iv_len = BLOCK},
     {.name = "AES-256-CBC", .keyword = "aes256", .encr_id = ENCR_AES_CBC, .key_len = 32, .iv_len = BLOCK},
@@ -93,9 +107,8 @@ static struct lc_cipher ciphers[] = {
 
 /* ------------------------------------------------------------------------------------------------------ through EVP */
 
-/* EVP with the shape of a provider's functions. The cipher travels in front of the context. */
+/* EVP with the shape of a provider's functions. */
 struct lc_evp {
-  const void *cipher;
   void *ctx;
 };
 
@@ -108,16 +121,16 @@ static void evp_freectx(void *ctx) {
 static void *evp_newctx(void *origin) {
   struct lc_evp *evp = fynx_aligned(sizeof *evp);
   if (evp == NULL) return NULL;
-  evp->cipher = origin;
   evp->ctx = EVP_CIPHER_CTX_new();
-  if (evp->ctx != NULL) return evp;
+  if (evp->ctx != NULL && EVP_CipherInit_ex2(evp->ctx, origin, NULL, NULL, 1, NULL) == 1) return evp;
+  EVP_CIPHER_CTX_free(evp->ctx);
   free(evp);
   return NULL;
 }
 
 static int evp_init(void *ctx, const uint8_t *key, const uint8_t *iv, const struct ossl_param *params, int seal) {
   struct lc_evp *evp = ctx;
-  return EVP_CipherInit_ex2(evp->ctx, key == NULL ? NULL : evp->cipher, key, iv, seal, params);
+  return EVP_CipherInit_ex2(evp->ctx, NULL, key, iv, seal, params);
 }
 
 static int evp_einit(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *iv, size_t iv_len,

@@ -24,7 +24,8 @@ FYNX_HIDDEN uintptr_t fynx_provider_ops(int encr_id, int key_bits, int integ_id)
 /* The library's version and how it is used, or why it is not. */
 FYNX_HIDDEN const char *fynx_provider_version(void);
 
-enum { ENCR_NULL = 11, ENCR_AES_CBC = 12, ENCR_AES_GCM_16 = 20, ENCR_CHACHA20_POLY1305 = 28 };
+enum { ENCR_NULL = 11, ENCR_AES_CBC = 12, ENCR_AES_CCM_8 = 14, ENCR_AES_CCM_12 = 15, ENCR_AES_CCM_16 = 16 };
+enum { ENCR_AES_GCM_16 = 20, ENCR_CHACHA20_POLY1305 = 28 };
 enum { INTEG_SHA256_128 = 12, INTEG_SHA384_192 = 13, INTEG_SHA512_256 = 14 };
 enum { SALT_LEN = 4, NONCE_LEN = 12, TAG_LEN = 16, CACHE_LINE = 64 };
 

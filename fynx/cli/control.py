@@ -88,6 +88,25 @@ def rekey(peer: str, child: str, config: Path | None, name: str, as_json: bool) 
 
 
 @click.command()
+@click.argument("peer")
+@click.argument("child", default="")
+@click.option("--count", default=1, show_default=True, help="How many on each Child SA.")
+@click.option("--size", default=64, show_default=True, help="Octets of each.")
+@config_option
+@name_option
+@json_option
+def dummies(**given: Any) -> None:
+    """Send packets that say nothing to PEER, which drops them unseen (RFC 4303 section 2.6)."""
+    with connect(given["config"], given["name"]) as control:
+        asked = {key: given[key] for key in ("peer", "child", "count", "size")}
+        answer = control.ask("dummies", **asked)
+    if given["as_json"]:
+        print_json("dummies", {**asked, "sent": answer["sent"]})
+    else:
+        click.echo(f"{answer['sent']} dummies sent", err=True)
+
+
+@click.command()
 @click.argument("peer", default="")
 @config_option
 @name_option
@@ -217,4 +236,4 @@ def name_in(file: Path) -> str:
     return written if isinstance(written, str) and written else file.stem
 
 
-__all__ = ["connect", "down", "rekey", "status", "up"]
+__all__ = ["connect", "down", "dummies", "rekey", "status", "up"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fynx.config.address import ANY, child_selector, local_address, octets_of, remote_network, selector
 from fynx.config.decode import NAME
-from fynx.config.model import Child, IkeLifetime, Iptfs, Lifetime, Peer
+from fynx.config.model import Child, Dummies, IkeLifetime, Iptfs, Lifetime, Peer
 from fynx.config.pools import plain_address, plain_network, pool_range, split_domain
 from fynx.config.problems import Problems, Wrong
 from fynx.config.proposal import parse_esp, parse_ike, remembering
@@ -21,7 +21,7 @@ PSK_GOOD = 32
 IDLE_LEAST_S = 10.0
 SHORT_S = 60.0
 """A lifetime below this is for tests: two ends would hardly do anything but replace."""
-SMALLEST_PAYLOAD = 64
+SMALLEST_PAYLOAD, SMALLEST_DUMMY = 64, 20
 
 
 def text_checks(registry: Registry) -> Mapping[str, Callable[[str], object]]:
@@ -59,6 +59,7 @@ def record_checks(problems: Problems) -> Mapping[type, Callable[[object, str, Ma
     return {
         Child: run(_child),
         Iptfs: run(_iptfs),
+        Dummies: run(_dummies),
         Peer: run(_peer),
         Lifetime: run(_lifetime),
         IkeLifetime: run(_lifetime),
@@ -97,6 +98,12 @@ def _iptfs(record: object) -> Iterator[tuple[str, Wrong]]:
         )
 
 
+def _dummies(record: object) -> Iterator[tuple[str, Wrong]]:
+    assert isinstance(record, Dummies)
+    if 0 < record.size < SMALLEST_DUMMY:
+        yield "size", Wrong(f"{record.size} octets are no packet", "20 or more; 0 is at random")
+
+
 def _address(text: str) -> None:
     if text != ANY:
         remote_network(text)
@@ -132,6 +139,8 @@ def _child(record: object) -> Iterator[tuple[str, Wrong]]:
             yield "iptfs", Wrong("aggregated payloads carry whole IP packets", "mode: tunnel; or leave iptfs out")
     if record.per_worker and record.single_pair:
         yield "per_worker", Wrong("each pair of addresses has its own Child SA already", "leave one of the two out")
+    if record.iptfs is not None and record.dummies is not None:
+        yield "dummies", Wrong("aggregated payloads have padding of their own", "iptfs: {rate: …}; or leave iptfs out")
     sides = [set(map(octets_of, side)) for side in (record.local, record.remote)]
     dynamic = any(0 in side for side in sides)
     if sides[0].isdisjoint(sides[1]) and not dynamic:

@@ -147,6 +147,20 @@ class Iptfs:
     """Cut inner packets where a payload ends; else they go whole or not at all."""
     pad: bool = False
     """Make all payloads as long, so that lengths tell nothing."""
+    rate: Annotated[int, Field(ge=0, le=100000)] = 0
+    """ESP packets in each second, all as long, whether there is something to send or not; 0: only when there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dummies:
+    """Packets that say nothing, so that silence looks like traffic (RFC 4303 section 2.6)."""
+
+    interval_s: Annotated[float, Field(ge=0.001, le=3600)] = 1.0
+    """From one to the next, on average."""
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the interval by which each comes earlier or later at random."""
+    size: Annotated[int, Field(ge=0, le=9000)] = 0
+    """Octets of one, 20 or more, and the child's ``tfc_pad`` at least; 0: at random, as long as the path takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +186,8 @@ class Child:
     """One more Child SA for each worker of the plane, where the peer takes them (RFC 9611)."""
     iptfs: Iptfs | None = None
     """Inner packets share ESP payloads (RFC 9347), where the peer can; off when not given."""
+    dummies: Dummies | None = None
+    """Packets that the peer drops unseen, from time to time; off when not given."""
     tfc_pad: Annotated[int, Field(ge=0, le=9000)] | Literal["mtu"] = 0
     """Inner packets are padded to so many octets, ``mtu``: to what the path takes, in tunnel mode where the peer allows
     it (RFC 4303 section 2.7)."""

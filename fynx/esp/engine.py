@@ -20,6 +20,7 @@ from fynx.plugin.transport import Path
 
 UPCALL_ROOM = 1 << 18
 INNER_ROOM = 1 << 20
+SECOND_NS = 1_000_000_000
 SEAL_ROOM = 256
 """More than ESP adds to a packet, with the record's own head."""
 AGGREGATE_ROOM = 1 << 16
@@ -43,6 +44,11 @@ REASONS = {
 
 
 _drop_name = drop_name
+
+NO_DUMMIES = {
+    lib.FYNX_E_STATE: "aggregated payloads have padding of their own: iptfs with a rate sends it",
+    lib.FYNX_E_ARGUMENT: f"a dummy has {lib.FYNX_DUMMY_LEAST} to {lib.FYNX_PADDED_MAX} octets",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +219,8 @@ class Engine:
         child = self._find(handle).child
         room = bytearray(count * (size + SEAL_ROOM + self._padding) + 1)
         made = lib.fynx_child_dummies(self._plane, child, count, size, ffi.from_buffer(room), len(room))
+        if made in NO_DUMMIES:
+            raise StateError(NO_DUMMIES[made])
         return self._sealed(memoryview(room)[: _checked(made)])
 
     def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
@@ -321,6 +329,10 @@ class Engine:
         if child.aggregation is not None:
             spec.aggfrag = 1 | child.aggregation.whole << 1 | child.aggregation.pad << 2
             spec.aggfrag_size = child.aggregation.payload
+            spec.pace_ns = SECOND_NS // child.aggregation.rate if child.aggregation.rate else 0
+        elif child.dummies is not None:
+            spec.pace_ns = round(child.dummies.interval_s * SECOND_NS)
+            spec.pace_jitter, spec.dummy_len = round(child.dummies.jitter * 1000), child.dummies.size
         spec.key_in, spec.salt_in, spec.key_out, spec.salt_out = secrets
         spec.path = self._addresses.path(child.path)[0]
         spec.local, spec.n_local = local, len(child.local_ts)

@@ -22,6 +22,7 @@ OUTSIDE = {HOP_BY_HOP, 43, FRAGMENT, NO_NEXT_HEADER}
 CHECKSUM_AT = {6: 16, 17: 6, 33: 6, 58: 2, 136: 6}
 """Of the upper protocols that count the addresses."""
 MAX_DATAGRAM, MAX_PACKET = 65507, 65535
+ESP, IKE_PORT = 50, 500
 
 
 class Refused(Exception):
@@ -243,6 +244,28 @@ def _iv(key: EspKey, on_the_wire: bytes, number: int) -> bytes:
 
 def _aad(spi: int, number: int, esn: bool) -> bytes:
     return spi.to_bytes(4, "big") + number.to_bytes(8 if esn else 4, "big")
+
+
+def outside_udp(data: bytes, port: int) -> tuple[str, bytes]:
+    """What a datagram to one of our ports is, and its octets: NAT encapsulation (RFC 3948 section 2, RFC 7296 section
+    2.23)."""
+    if data == b"\xff":
+        return "keepalive", b""
+    if port == IKE_PORT:
+        return "ike", data
+    if data[:4] == bytes(4):
+        return "ike", data[4:]
+    return "esp", data
+
+
+def outside_raw(packet: bytes) -> bytes:
+    """ESP out of what a raw IPv4 socket gives, its header included (RFC 791 section 3.1). Raises ``Refused``."""
+    header, total = (packet[0] & 15) * 4 if packet else 0, int.from_bytes(packet[2:4], "big")
+    if len(packet) < 20 or packet[0] >> 4 != 4 or not 20 <= header <= total <= len(packet) or packet[9] != ESP:
+        raise Refused("raw_header")
+    if int.from_bytes(packet[6:8], "big") & 0x3FFF:
+        raise Refused("raw_fragment")
+    return packet[header:total]
 
 
 class Receiver:

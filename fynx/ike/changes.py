@@ -28,7 +28,7 @@ class Outcome(Enum):
 IDENTITY = ("remote", "local_id", "remote_id", "local_auth", "remote_auth")
 """Fields of a peer that its SA was authenticated under: a change ends the SA."""
 CHILD_REMAKE = ("local", "remote", "mode", "resources")
-CHILD_REKEY = ("esp", "window", "tfc_pad")
+CHILD_REKEY = ("esp", "window", "tfc_pad", "aggregation", "dummies")
 
 
 @dataclass(frozen=True, slots=True)

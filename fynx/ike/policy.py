@@ -9,7 +9,7 @@ from typing import Literal
 
 from fynx.ike.reach import Reach
 from fynx.plugin.auth import Identity
-from fynx.plugin.dataplane import Aggregation, Selector
+from fynx.plugin.dataplane import Aggregation, Dummies, Selector
 from fynx.wire.proposal import Proposal
 
 Network = IPv4Network | IPv6Network
@@ -65,6 +65,8 @@ class ChildPolicy:
     """Offer, and accept, that inner packets share ESP payloads (RFC 9347)."""
     resources: int = 0
     """Child SAs for single workers at most, beside the first one (RFC 9611); 0: the first one serves all."""
+    dummies: Dummies | None = None
+    """Sent from time to time (RFC 4303 section 2.6)."""
     inactivity_s: float = 0.0
     """Seconds without a packet in either direction after which the child is deleted; 0 is never."""
 

@@ -49,7 +49,7 @@ class Cipher:
     esp: bool = True
 
 
-IMPLICIT_IV = {30: 20, 31: 28}
+IMPLICIT_IV = {29: 14, 30: 20, 31: 28}
 """Ciphers of ESP whose IV is the sequence number (RFC 8750 section 8), and the same cipher with an IV in the packet."""
 
 

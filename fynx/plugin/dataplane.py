@@ -52,12 +52,27 @@ class Aggregation:
     """Inner packets that share payloads of ESP, and are cut where one ends (RFC 9347).
 
     ``payload``: octets of one at most; 0 is what the path takes. ``whole``: none is cut, as the peer wants it; ``pad``:
-    all payloads are as long.
+    all payloads are as long. ``rate``: so many payloads leave in each second, padded and of one length, whether there
+    is something to send or not (section 2.2); 0: when there is something.
     """
 
     payload: int = 0
     whole: bool = False
     pad: bool = False
+    rate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dummies:
+    """Packets that say nothing, sent from time to time (RFC 4303 section 2.6).
+
+    Each waits ``interval_s``, longer or shorter by up to that times ``jitter``, drawn evenly. ``size``: octets; 0:
+    drawn at random from what the path takes. Padding of the child makes them longer still.
+    """
+
+    interval_s: float
+    jitter: float = 0.5
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +111,8 @@ class ChildSpec:
     resource: int = 0
     """The worker, from 1, that sends on this Child SA before others with its selectors (RFC 9611); 0: all that have
     none of their own. Whatever it is, all workers receive."""
+    dummies: Dummies | None = None
+    """Without aggregation, which pads by itself."""
 
 
 @dataclass(frozen=True, slots=True)

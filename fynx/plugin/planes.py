@@ -56,6 +56,15 @@ class FlatPlane(PacketPlane, Protocol):
 
 
 @runtime_checkable
+class DummyPlane(Protocol):
+    """Can send packets that say nothing (RFC 4303 section 2.6)."""
+
+    def dummies(self, handle: int, count: int, size: int) -> None:
+        """Sends ``count`` packets of ``size`` octets, which the peer drops unseen. Raises ``StateError``."""
+        ...
+
+
+@runtime_checkable
 class RoutedPlane(Protocol):
     """A plane that changes the routes of the machine: our own datagrams must stay out of them."""
 
@@ -133,6 +142,14 @@ class EnginePlane:
     def usage(self, handle: int) -> Usage:
         return self.engine.usage(handle)
 
+    def dummies(self, handle: int, count: int, size: int) -> None:
+        self.send_out(self.engine.dummies(handle, count, size))
+
+    def send_out(self, sealed: Sequence[tuple[Path, bytes]]) -> None:
+        """What no socket of the engine's takes goes out through the transport."""
+        if sealed:
+            self.context.port.send([Datagram(path, data) for path, data in sealed])
+
     def policies(self, policies: Sequence[Policy]) -> None:
         self.engine.policies(policies)
 
@@ -167,4 +184,4 @@ class EnginePlane:
             log.exception("an upcall of the data plane failed")
 
 
-__all__ = ["EnginePlane", "FlatPlane", "OuterPlane", "PacketPlane", "RoutedPlane", "WorkerPlane"]
+__all__ = ["DummyPlane", "EnginePlane", "FlatPlane", "OuterPlane", "PacketPlane", "RoutedPlane", "WorkerPlane"]

@@ -44,6 +44,8 @@ class Controlled(Protocol):
 
     def restart_worker(self, number: int) -> None: ...
 
+    def dummies(self, peer: str, child: str = "", *, count: int = 1, size: int = 64) -> int: ...
+
     async def reload(self, file: str = "", *, dry: bool = False) -> dict[str, Any]: ...
 
     def events(self) -> AsyncIterator[Event]: ...
@@ -146,6 +148,9 @@ class ControlServer:
                 number = request.get("number")
                 self._host.restart_worker(number if isinstance(number, int) else 0)
                 return {}
+            case "dummies":
+                count, size = _number(request, "count", 1), _number(request, "size", 64)
+                return {"sent": self._host.dummies(peer, child, count=count, size=size)}
             case "reload" | "plan":
                 return await self._host.reload(_text(request, "file"), dry=request.get("command") == "plan")
             case "down":
@@ -194,6 +199,11 @@ def _parsed(line: bytes) -> dict[str, Any]:
 def _text(request: Mapping[str, object], key: str) -> str:
     value = request.get(key, "")
     return value if isinstance(value, str) else ""
+
+
+def _number(request: Mapping[str, object], key: str, default: int) -> int:
+    value = request.get(key, default)
+    return value if isinstance(value, int) else default
 
 
 def _allowed(sock: Any) -> bool:

@@ -30,6 +30,7 @@ from fynx.run.audience import Audience
 from fynx.run.callers import Caller
 from fynx.run.control import ControlServer
 from fynx.run.driver import Driver
+from fynx.run.dummies import named, send_dummies
 from fynx.run.failures import HostError, from_os
 from fynx.run.farewell import either
 from fynx.run.files import RunFiles
@@ -234,6 +235,9 @@ class Host:
         if not isinstance(self.plane, WorkerPlane):
             raise HostError("this data plane has no workers")
         self.plane.restart_worker(number)
+
+    def dummies(self, peer: str, child: str = "", *, count: int = 1, size: int = 64) -> int:
+        return send_dummies(self.plane, named(self.driver.children, peer, child), count, size)
 
     async def down(self, peer: str, child: str = "", *, leave_open: bool = False, timeout_s: float = DOWN_S) -> bool:
         """Deletes the peer's SAs, or one child. True when nothing of it is kept closed: the peer confirmed."""

@@ -9,12 +9,13 @@ from typing import Literal, TypeVar
 
 from fynx.config.address import ANY, child_selector, remote_network, selector
 from fynx.config.model import Child, Choice, Config, Iptfs, Peer, Start
+from fynx.config.model import Dummies as Sent
 from fynx.config.proposal import parse_esp, parse_ike, remembering
 from fynx.errors import ConfigError, Problem
 from fynx.ike.policy import AuthPolicy, ChildPolicy, HostPolicy, Lifetime, PeerPolicy, Retransmission
 from fynx.kernel.registry import Registry
 from fynx.plugin.auth import Identity
-from fynx.plugin.dataplane import Aggregation, Policy, Selector
+from fynx.plugin.dataplane import Aggregation, Dummies, Policy, Selector
 from fynx.run.pools import pool_policy
 from fynx.run.resolve import sort_out
 from fynx.wire.identity import parse_identity
@@ -112,6 +113,7 @@ class _Peer:
             single_pair=child.single_pair,
             aggregation=_aggregation(child.iptfs),
             resources=MOST_RESOURCES if child.per_worker else 0,
+            dummies=_dummies(child.dummies),
             tfc_pad=PATH if child.tfc_pad == "mtu" else child.tfc_pad,
             lifetime=Lifetime(**{each.name: getattr(child.lifetime, each.name) for each in fields(child.lifetime)}),
             inactivity_s=child.inactivity_s,
@@ -180,7 +182,11 @@ def _auth(choice: Choice) -> AuthPolicy:
 
 
 def _aggregation(given: Iptfs | None) -> Aggregation | None:
-    return None if given is None else Aggregation(given.packet_size, not given.fragment, given.pad)
+    return None if given is None else Aggregation(given.packet_size, not given.fragment, given.pad, given.rate)
+
+
+def _dummies(given: Sent | None) -> Dummies | None:
+    return None if given is None else Dummies(given.interval_s, given.jitter, given.size)
 
 
 def _transport_encap(transport: Choice) -> Literal["always", "auto"]:

@@ -1,10 +1,12 @@
 /* stream.c: frames of many packets through two planes at once, both ways, while the path changes, counters are read, and,
- * with a fourth argument, workers are restarted or end by themselves; for the thread sanitizer. */
+ * with a fourth argument, workers are restarted or end by themselves, or what is sent leaves by the clock; for the thread
+ * sanitizer. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,6 +37,7 @@ struct user { /* of one queue of one side */
 static struct side sides[2];
 static uint32_t queues = 1; /* and sockets: with two, each has a sender and a receiver of its own */
 static uint32_t spin_us;
+static bool paced; /* what is sent leaves at a constant rate, and dummies of another SA beside it */
 static atomic_int halt;
 static atomic_ullong received;
 static bool restarting;
@@ -140,15 +143,30 @@ static void open_side(struct side *s) {
   CHECK(info.threads == 2 * queues);
 }
 
+static void install(uint32_t i) {
+  struct fynx_child_spec spec = world_spec(1, 0x1001 + i, 0x1002 - i, 1024), dummies = world_spec(2, 0x2005 + i, 0x2006 - i, 64);
+  struct fynx_child *ignored;
+  if (paced) {
+    dummies.pace_ns = 300000;
+    dummies.pace_jitter = 500;
+    CHECK(fynx_child_install(sides[i].plane, &dummies, &ignored) == 0);
+    spec.aggfrag = 1;
+    spec.aggfrag_size = 1300;
+    spec.pace_ns = 100000;
+  }
+  CHECK(fynx_child_install(sides[i].plane, &spec, &sides[i].child) == 0);
+}
+
 int main(int argc, char **argv) {
   struct user users[2 * QUEUES];
   pthread_t threads[2 * QUEUES], watching;
   if (argc > 2) queues = (uint32_t)atoi(argv[2]);
   if (argc > 3) spin_us = (uint32_t)atoi(argv[3]);
-  restarting = argc > 4;
+  restarting = argc > 4 && !strcmp(argv[4], "restart");
   if (restarting) toy_watch = watch;
   for (int i = 0; i < 2; i++) open_side(&sides[i]);
-  for (uint32_t i = 0; i < 2; i++) CHECK(world_install(sides[i].plane, 1, 0x1001 + i, 0x1002 - i, 1024, &sides[i].child) == 0);
+  paced = argc > 4 && !strcmp(argv[4], "paced");
+  for (uint32_t i = 0; i < 2; i++) install(i);
   for (uint32_t i = 0; i < 2 * queues; i++) {
     users[i] = (struct user){&sides[i % 2], i / 2};
     CHECK(pthread_create(&threads[i], NULL, host, &users[i]) == 0);

@@ -10,17 +10,28 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # for a machine on which compilers are slow
 ROOT = Path(__file__).resolve().parent.parent.parent
 OVERLAY = ROOT / "build" / "sanitized"
 COPIED = ("fynx", "plugins", "cext", "tests/unit/esp", "build_ffi.py", "pyproject.toml")
 TESTS = (
+    "test_aggfrag.py",
     "test_bad_inputs.py",
+    "test_bad_inputs_path.py",
     "test_bad_inputs_send.py",
     "test_early.py",
     "test_engine.py",
     "test_engine_frames.py",
     "test_engine_threads.py",
+    "test_extended_numbers.py",
     "test_frames.py",
+    "test_pace.py",
+    "test_raw.py",
+    "test_reference_agrees.py",
+    "test_reference_outside.py",
+    "test_tfc.py",
+    "test_transport_frames.py",
+    "test_transport_mode.py",
     "test_window.py",
 )
 
@@ -41,7 +52,7 @@ def overlay() -> Path:
     return OVERLAY
 
 
-def sanitized(overlay: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def sanitized(overlay: Path, *command: str, within_s: float = 100) -> subprocess.CompletedProcess[str]:
     libraries = [
         subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
         for name in ("libasan.so", "libubsan.so")
@@ -55,7 +66,7 @@ def sanitized(overlay: Path, *command: str) -> subprocess.CompletedProcess[str]:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return subprocess.run(
-        [sys.executable, *command], cwd=overlay, env=environment, capture_output=True, text=True, timeout=380
+        [sys.executable, *command], cwd=overlay, env=environment, capture_output=True, text=True, timeout=within_s
     )
 
 
@@ -71,9 +82,20 @@ def test_the_sanitizer_sees_what_the_plane_does_wrong(overlay: Path) -> None:
     assert "AddressSanitizer" in done.stderr
 
 
-@pytest.mark.timeout(400)
 def test_the_tests_of_esp_pass_under_the_sanitizers(overlay: Path) -> None:
+    passes(overlay, "not long", 600)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_the_long_tests_of_esp_pass_under_the_sanitizers(overlay: Path) -> None:
+    passes(overlay, "long", 7000)
+
+
+def passes(overlay: Path, marked: str, within_s: float) -> None:
     paths = [f"tests/unit/esp/{name}" for name in TESTS]
-    done = sanitized(overlay, "-m", "pytest", "-q", "-x", "--timeout=100", *paths)
+    done = sanitized(
+        overlay, "-m", "pytest", "-q", "-x", f"--timeout={within_s}", "-m", marked, *paths, within_s=within_s
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
     assert "passed" in done.stdout

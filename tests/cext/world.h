@@ -29,26 +29,31 @@ static struct fynx_path world_path(uint8_t last, uint16_t port) {
   return path;
 }
 
+static struct fynx_child_spec world_spec(uint64_t handle, uint32_t spi_in, uint32_t spi_out, uint32_t window) {
+  static const uint8_t key[16] = "one key for all", salt[4] = "salt";
+  return (struct fynx_child_spec){.handle = handle,
+                                  .tag = (uint32_t)handle,
+                                  .spi_in = spi_in,
+                                  .spi_out = spi_out,
+                                  .window = window,
+                                  .outbound = 1,
+                                  .ops = (uintptr_t)&toy_ops,
+                                  .key_in = key,
+                                  .key_out = key,
+                                  .salt_in = salt,
+                                  .salt_out = salt,
+                                  .path = world_path(1, 4500),
+                                  .local = world_everything,
+                                  .remote = world_everything,
+                                  .n_local = 2,
+                                  .n_remote = 2};
+}
+
 static int world_bound(struct fynx_plane *plane, uint64_t handle, const uint32_t spis[2], uint32_t window, uint32_t resource,
                        struct fynx_child **child) {
-  static const uint8_t key[16] = "one key for all", salt[4] = "salt";
-  struct fynx_child_spec spec = {.handle = handle,
-                                 .tag = resource ? 1 : (uint32_t)handle,
-                                 .resource = resource,
-                                 .spi_in = spis[0],
-                                 .spi_out = spis[1],
-                                 .window = window,
-                                 .outbound = 1,
-                                 .ops = (uintptr_t)&toy_ops,
-                                 .key_in = key,
-                                 .key_out = key,
-                                 .salt_in = salt,
-                                 .salt_out = salt,
-                                 .path = world_path(1, 4500),
-                                 .local = world_everything,
-                                 .remote = world_everything,
-                                 .n_local = 2,
-                                 .n_remote = 2};
+  struct fynx_child_spec spec = world_spec(handle, spis[0], spis[1], window);
+  spec.resource = resource;
+  if (resource) spec.tag = 1;
   return fynx_child_install(plane, &spec, child);
 }
 

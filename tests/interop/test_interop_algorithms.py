@@ -6,6 +6,7 @@ One pair of daemons per role carries all rows beside each other: identities choo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from lab import traffic
@@ -81,3 +82,24 @@ def test_all_tunnels_stand_beside_each_other(gateway: Pair) -> None:
     for plan in PLANS.values():
         gateway.left.down(plan)
         gateway.both_lost(plan)
+
+
+CCM = {
+    "aes128ccm8-prfsha256-x25519": "aes128ccm8",
+    "aes192ccm12-prfsha256-x25519": "aes192ccm12",
+    "aes256ccm16-prfsha256-x25519": "aes256ccm16",
+}
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_aes_ccm_of_each_length_carries_ike_and_esp(role: str, tmp_path: Path) -> None:
+    plans = [numbered(number, ike=ike, esp=esp) for number, (ike, esp) in enumerate(CCM.items(), start=1)]
+    settings = Settings(plans=plans, fynx_site={"plugins": ["default", "+aes_ccm"]})
+    with running("direct", tmp_path, ROLES[role], settings) as both:
+        for plan, esp in zip(plans, CCM.values(), strict=True):
+            both.left.up(plan)
+            both.both_have(plan)
+            assert both.ping(plan.children[0]) == 3
+            assert both.ping(plan.children[0], back=True, size=1200) == 3
+            assert both.charon.suite(plan).startswith("AES_CCM_")
+            assert both.fynx.esp_suite(plan) == esp

@@ -97,8 +97,8 @@ def capture(world: World, port: str, count: int) -> Iterator[Path]:
         assert process.wait(10) == 0
 
 
-def shark(file: Path, keys: Path, wanted: str, field: str) -> list[str]:
-    tables = [line for line in keys.read_text().splitlines() if line.startswith("uat:")]
+def shark(file: Path, keys: Path | None, wanted: str, field: str) -> list[str]:
+    tables = [line for line in keys.read_text().splitlines() if line.startswith("uat:")] if keys else []
     options = ["esp.enable_encryption_decode:TRUE", "esp.enable_authentication_check:TRUE", *tables]
     line = ["env", f"WIRESHARK_CONFIG_DIR={file.parent}", "tshark", "-n", "-r", str(file)]
     line += [word for option in options for word in ("-o", option)]

@@ -25,7 +25,7 @@ CIPHERS = installed.ciphers()
 
 TRANSFORMS = {
     "ciphers": {
-        *{(number, bits) for number in (12, 20, 30) for bits in (128, 192, 256)},
+        *{(number, bits) for number in (12, 14, 15, 16, 20, 29, 30) for bits in (128, 192, 256)},
         *{(number, 256) for number in (28, 31)},
     },
     "prfs": {(5, 32), (6, 48), (7, 64)},
@@ -75,7 +75,7 @@ def test_a_cipher_with_implicit_iv_is_the_explicit_one_for_esp_alone(keyword: st
     )
 
 
-@pytest.mark.parametrize("keyword", CIPHERS)
+@pytest.mark.parametrize("keyword", [keyword for keyword in CIPHERS if "ccm" not in keyword])
 def test_the_self_test_notices_a_cipher_that_errs(keyword: str) -> None:
     answer = CIPHER_ANSWERS[keyword.removesuffix("iiv")]
     with pytest.raises(CryptoError, match="known answer differs"):

@@ -87,6 +87,7 @@ def install(sa: IkeSa, agreed: Agreed, material: Material) -> Running:
         translated=agreed.translated,
         tfc_allowed=agreed.tfc_allowed,
         tfc_pad=policy.tfc_pad,
+        dummies=policy.dummies if agreed.aggregation is None else None,
         virtual=virtual.own_addresses(sa, agreed.local),
     )
     yield InstallChild(spec)

@@ -6,7 +6,7 @@ import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fynx.plugin import Datagram, Engine, Path, Plane, PlaneContext
+from fynx.plugin import Engine, Plane, PlaneContext
 from fynx.plugin.planes import EnginePlane
 
 
@@ -27,18 +27,13 @@ class InprocPlane(EnginePlane):
         engine.start()
 
     def send_inner(self, packets: Sequence[bytes]) -> None:
-        self._out(self.engine.send_inner(packets))
+        self.send_out(self.engine.send_inner(packets))
 
     def send_flat(self, data: bytearray, lengths: array.array[int], count: int) -> None:
-        self._out(self.engine.send_flat(data, lengths, count))
+        self.send_out(self.engine.send_flat(data, lengths, count))
 
     def recv_flat(self, room: bytearray, limit: int = 256) -> int:
         return self.engine.recv_flat(room, limit)
-
-    def _out(self, sealed: Sequence[tuple[Path, bytes]]) -> None:
-        """What no socket of the engine's takes goes out through the transport."""
-        if sealed:
-            self.context.port.send([Datagram(path, data) for path, data in sealed])
 
     def recv_inner(self, limit: int = 256) -> Sequence[bytes]:
         return self.engine.recv_inner(limit)

@@ -14,12 +14,12 @@ from fynx.plugin.auth import Secret
 from fynx.plugin.crypto import Algorithms, Provider
 from fynx.plugin.dataplane import ChildKeys, ChildSpec, EspSuite, Selector
 from fynx.plugin.transport import Path
-from fynx_plugins import aes_cbc, aes_gcm, chacha20poly1305, hmac_sha2, ipsecmb, libcrypto, sodium
+from fynx_plugins import aes_cbc, aes_ccm, aes_gcm, chacha20poly1305, hmac_sha2, ipsecmb, libcrypto, sodium
 
 ALGORITHMS = Algorithms(
     ciphers={
         (cipher.transform_id, cipher.key_bits if cipher.key_length_attribute else 0): cipher
-        for plugin in (aes_gcm, aes_cbc, chacha20poly1305)
+        for plugin in (aes_gcm, aes_ccm, aes_cbc, chacha20poly1305)
         for cipher in plugin.fynx_ciphers()
     },
     integs={integ.transform_id: integ for integ in hmac_sha2.fynx_integs()},
@@ -42,6 +42,9 @@ SUITES = {
     "aes128gcm16iiv": EspSuite(30, 128),
     "aes256gcm16iiv": EspSuite(30, 256),
     "chacha20poly1305iiv": EspSuite(31, 0),
+    "aes128ccm16": EspSuite(16, 128),
+    "aes256ccm12": EspSuite(15, 256),
+    "aes192ccm8iiv": EspSuite(29, 192),
 }
 WEST = Path("192.0.2.1", 4500, "192.0.2.2", 4500)
 EAST = Path("192.0.2.2", 4500, "192.0.2.1", 4500)

@@ -18,7 +18,7 @@ from fynx.run import control
 from fynx.run.client import Control
 from fynx.run.control import LARGEST, MOST_CLIENTS
 from fynx.run.failures import HostError
-from tests.unit.run.pair import pair, run
+from tests.unit.run.pair import pair, plane, run
 
 
 async def exchange(path: Path, *lines: bytes) -> list[dict[str, Any]]:
@@ -56,6 +56,28 @@ def test_up_status_and_down_over_the_socket(tmp_path: Path) -> None:
             assert up["ok"] is True
             assert status["result"]["peers"][0]["state"] == "established"
             assert down["result"] == {"confirmed": True}
+
+    run(test)
+
+
+def test_dummies_over_the_socket_reach_the_peer_and_what_cannot_be_is_refused(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with pair(directory=tmp_path) as both:
+            down, _, sent, one, many, other, small = await exchange(
+                tmp_path / "left.sock",
+                b'{"command": "dummies", "peer": "right"}\n',
+                b'{"command": "up", "peer": "right", "timeout_s": 5}\n',
+                b'{"command": "dummies", "peer": "right", "count": 30, "size": 300}\n',
+                b'{"command": "dummies", "peer": "right", "child": "net"}\n',
+                b'{"command": "dummies", "peer": "right", "count": 10001}\n',
+                b'{"command": "dummies", "peer": "right", "child": "no"}\n',
+                b'{"command": "dummies", "peer": "right", "size": 19}\n',
+            )
+            assert (sent["result"], one["result"]) == ({"sent": 30}, {"sent": 1})
+            refused = {"no Child SA is up": down, "10000": many, "could carry": other, "20 to 9000": small}
+            assert all(word in answer["error"] for word, answer in refused.items()), refused
+            while plane(both.right).engine.counters()["drop_dummy"] < 31:
+                await asyncio.sleep(0.01)
 
     run(test)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 import pytest
 
 from fynx.config import Child
+from fynx.config.model import Dummies, Iptfs
 from fynx.esp.engine import Engine
 from tests.unit.run.pair import NETWORK, OTHER, packet, pair, plane, run
 from tests.unit.run.test_hosts import passes
@@ -32,5 +34,19 @@ def test_packets_are_as_long_as_the_child_says(tfc_pad: int | Literal["mtu"], le
             assert isinstance(engine, Engine)
             ((_, sealed),) = engine.send_inner([packet("left")])
             assert len(sealed) == OVERHEAD[esp] + length
+
+    run(test)
+
+
+@pytest.mark.parametrize("cover", [{"dummies": Dummies(0.001, 0.5, 100)}, {"iptfs": Iptfs(packet_size=200, rate=1000)}])
+def test_what_leaves_by_the_clock_arrives_beside_packets(cover: dict[str, object]) -> None:
+    async def test() -> None:
+        async with pair(left=child("left", **cover), right=child("right", iptfs=cover.get("iptfs"))) as both:
+            await both.left.up("right", timeout_s=5)
+            counters = plane(both.right).engine.counters
+            assert await passes(both.left, both.right, [packet("left")])
+            while counters()["drop_dummy"] + counters()["aggregates_in"] < 20:
+                await asyncio.sleep(0.01)
+            assert counters()["packets_in"] == 1
 
     run(test)

@@ -1,0 +1,76 @@
+"""What the outside sees of two gateways that hide when they talk: a constant rate (RFC 9347 section 2.2), and dummies
+(RFC 4303 section 2.6) that tshark opens with our keys."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.netns.test_offloads import begin, carry
+from tests.netns.test_raw_esp import shark
+from tests.netns.world import INNER, OUTER, Gateway, World, until
+
+
+@contextmanager
+def captured(world: World, count: int, sender: str) -> Iterator[Path]:
+    """Ends by itself after so many ESP packets of one side."""
+    file = world.folder / "esp.pcap"
+    wanted = f"src {OUTER[sender]} and udp port 4500 and udp[4:2] > 12 and udp[8:4] != 0"
+    line = ["ip", "netns", "exec", world.world.name, "dumpcap", "-q", "-P", "-f", wanted, "-c", str(count)]
+    with subprocess.Popen([*line, "-i", "eth0", "-w", str(file)], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("File:" in text for text in process.stderr), "dumpcap begins"
+        yield file
+        assert process.wait(60) == 0
+
+
+def count(gateway: Gateway, name: str) -> int:
+    return int(gateway.status()["plane"]["counters"][name])
+
+
+def test_silence_and_traffic_look_the_same_at_a_constant_rate(world: World, left: Gateway, right: Gateway) -> None:
+    for gateway in world.gateways.values():
+        gateway.child["iptfs"] = {"packet_size": 500, "rate": 400}
+    begin(world, {"left": {}, "right": {}})
+    lengths = set()
+    for side, gateway in world.gateways.items():
+        before = count(gateway, "packets_out")
+        with captured(world, 50, side) as file:
+            pass
+        assert count(gateway, "packets_out") == before, "nobody said anything"
+        with captured(world, 50, side) as busy:
+            assert gateway.place.ping(INNER[gateway.other], source=INNER[side], size=1200, count=3)
+        for each in (file, busy):
+            lengths |= set(shark(each, None, "udp", "frame.len"))
+    assert len(lengths) == 1, lengths
+    carry(left, right, INNER["right"], "tcp", 100_000)
+    carry(right, left, INNER["left"], "udp1200", 30_000)
+    assert left.place.ping(INNER["right"], source=INNER["left"], size=20_000)
+    for gateway in (left, right):
+        assert 0 < count(gateway, "idle_out") < count(gateway, "aggregates_out")
+    assert world.clear() == 0
+
+
+def test_dummies_by_the_clock_and_by_command_have_no_next_header(world: World, left: Gateway, right: Gateway) -> None:
+    keys = world.folder / "keys"
+    left.site["host"]["keylog"] = str(keys)
+    left.site["plugins"] = ["default", "+keylog"]
+    left.child["dummies"] = {"interval_s": 0.02, "size": 200}
+    begin(world, {"left": {}, "right": {}})
+    with captured(world, 30, "left") as file:
+        assert left.place.ping(INNER["right"], source=INNER["left"], count=3)
+    bodies = shark(file, keys, "esp.icv_good == 1", "data.data")
+    assert len(bodies) == 30
+    assert bodies.count("00" * 200 + "0102" + "02" + "3b") == 27, "zeros, padding, its length, next header 59"
+    assert len(shark(file, keys, "icmp.type == 8", "icmp.seq")) == 3
+    until(lambda: count(right, "drop_dummy") > 20, "the peer drops them unseen")
+    assert count(right, "packets_in") == 3
+    assert count(right, "dummies_out") == 0
+    right.ask("dummies", "left", "net", "--count", "70", "--size", "1000")
+    assert count(right, "dummies_out") == 70
+    until(lambda: count(left, "drop_dummy") == 70, "and so does left")
+    refused = right.ask("dummies", "left", "--size", "9", check=False)
+    assert refused.returncode != 0
+    assert "20 to 9000 octets" in refused.stderr
