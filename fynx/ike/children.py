@@ -18,7 +18,7 @@ class Children(dict[int, ChildSa]):
     def __init__(self) -> None:
         super().__init__()
         self._names: dict[str, dict[int, ChildSa]] | None = None
-        self._spis: set[int] = set()
+        self._spis: set[int] | None = None
 
     def named(self, name: str) -> list[ChildSa]:
         if self._names is None:
@@ -27,22 +27,20 @@ class Children(dict[int, ChildSa]):
 
     def sends_with(self, spi: int) -> bool:
         """Whether one of them has this SPI of the peer's."""
-        if self._names is None:
+        if self._spis is None:
             return any(child.spi_out == spi for child in self.values())
         return spi in self._spis
 
     def __setitem__(self, handle: int, child: ChildSa) -> None:
         super().__setitem__(handle, child)
-        if self._names is not None:
-            self._add(self._names, handle, child)
-        elif len(self) > FEW:
-            self._names = {}
-            for each, one in self.items():
-                self._add(self._names, each, one)
-
-    def _add(self, names: dict[str, dict[int, ChildSa]], handle: int, child: ChildSa) -> None:
-        names.setdefault(child.name, {})[handle] = child
-        self._spis.add(child.spi_out)
+        if self._names is None or self._spis is None:
+            if len(self) <= FEW:
+                return
+            self._names, self._spis = {}, set()
+        fresh = ((handle, child),) if self._spis else tuple(self.items())
+        for each, one in fresh:
+            self._names.setdefault(one.name, {})[each] = one
+            self._spis.add(one.spi_out)
 
     def __delitem__(self, handle: int) -> None:
         self._forget(self[handle], handle)
@@ -54,7 +52,7 @@ class Children(dict[int, ChildSa]):
         return super().pop(handle, *default)
 
     def _forget(self, child: ChildSa, handle: int) -> None:
-        if self._names is None:
+        if self._names is None or self._spis is None:
             return
         alike = self._names[child.name]
         del alike[handle]

@@ -84,7 +84,7 @@ def _initiate_child(endpoint: Endpoint, command: InitiateChild) -> None:
 
 
 def _add_child(endpoint: Endpoint, sa: IkeSa, name: str, packet: Packet | None) -> None:
-    standing = [child for child in sa.children.values() if child.name == name and child.current]
+    standing = [child for child in sa.children.named(name) if child.current]
     if sa.asks(name) or (standing and not _another(standing, packet)):
         return
     if packet is not None:

@@ -288,8 +288,12 @@ class IkeSa:
 
     def asks(self, name: str) -> bool:
         """A request for a child of that name waits: for its turn, for its response, or to be sent again."""
+        return name in self.asked()
+
+    def asked(self) -> set[object]:
+        """Names of all children for which ``asks`` holds."""
         waiting = [options for _, options in self.queue] + [one.options for one in self.exchanges.values()]
-        return any(options.get("child") == name for options in (*waiting, *self.put_off))
+        return {options.get("child") for options in (*waiting, *self.put_off)}
 
     def wipe(self) -> None:
         if self.keys is not None:

@@ -39,6 +39,10 @@ class Hands(Protocol):
         """Names of the Child SAs that stand; None when there is no established IKE SA."""
         ...
 
+    def children_asked(self, peer: str) -> frozenset[str]:
+        """Names of those that the peer is asked for already, or will be when their turn comes."""
+        ...
+
 
 @dataclass(slots=True)
 class Waiter:
@@ -185,7 +189,7 @@ class Caller:
             missing = self._missing()
             if missing and self.hands.children_up(self.name) is not None:
                 self._task = None
-                for child in sorted(missing):
+                for child in sorted(missing - self.hands.children_asked(self.name)):
                     self.hands.command(InitiateChild(self.name, child, self.packets.get(child)))
             elif missing:
                 await self._call(tuple(child for child in self.peer.children if child in missing))

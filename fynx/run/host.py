@@ -352,6 +352,9 @@ class Host:
             return None
         return frozenset(child.name for sa in sas for child in sa.children.values() if child.alive)
 
+    def children_asked(self, peer: str) -> frozenset[str]:
+        return frozenset(str(name) for sa in self._sas(peer) for name in sa.asked())
+
     # Inside.
 
     def _expect(self) -> None:
