@@ -341,16 +341,13 @@ class Host:
 
     def path_to(self, peer: Peer, address: str) -> Path | None:
         """The path of a first message, or None when the system has no route there."""
-        if self.port is None:
-            return None
         mark = self.plane.mark if isinstance(self.plane, RoutedPlane) else 0
-        return path_among(self.port.local, peer, address, mark)
+        return path_among(self.port.local, peer, address, mark) if self.port is not None else None
 
     def children_up(self, peer: str) -> frozenset[str] | None:
         sas = [sa for sa in self._sas(peer) if sa.established]
-        if not sas:
-            return None
-        return frozenset(child.name for sa in sas for child in sa.children.values() if child.alive)
+        names = (child.name for sa in sas for child in sa.children.values() if child.alive)
+        return frozenset(names) if sas else None
 
     def children_asked(self, peer: str) -> frozenset[str]:
         return frozenset(str(name) for sa in self._sas(peer) for name in sa.asked())
