@@ -111,7 +111,9 @@ def test_fynx_authenticates_again_under_traffic(pair: Callable[..., Pair]) -> No
     first = spis(both)
     with numbered(both) as counted:
         until(lambda: spis(both) != first and both.charon.ike_sa_count() == 1, "authenticated again", within_s=10.0)
-    assert counted.lost == []
+    assert both.fynx.packets_dropped() == {}
+    # As below: with our DELETE strongSwan takes the old SA away before its other threads have opened what came earlier.
+    assert len(counted.lost) <= both.charon.packets_dropped()
     assert both.ping() == 3
 
 
