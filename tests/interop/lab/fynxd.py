@@ -49,7 +49,7 @@ class Fynx:
     def launch(self) -> None:
         """Run the file as it stands."""
         self._daemon.launch(sys.executable, "-m", "fynx", "run", "-c", str(self.file), environment=self._environment())
-        until(self._answers, f"Fynx answers on its control socket: {self.log()}", within_s=15.0)
+        until(self._answers, f"Fynx answers on its control socket: {self.log()}", within_s=60.0)
 
     def _answers(self) -> bool:
         assert self._daemon.running(), f"Fynx ended: {self.log()}"
