@@ -146,7 +146,7 @@ static bool belongs(const struct draft *d, const struct fynx_slot *slot, uint32_
 
 /* A packet that lies right behind the one before it in the same message goes on in its piece. */
 static void append(struct fynx_io *io, struct msghdr *header, uint32_t *pieces, const struct fynx_slot *slot) {
-  struct iovec *last = &io->iov[*pieces - 1];
+  struct iovec *last = *pieces ? &io->iov[*pieces - 1] : NULL;
   if (header->msg_iovlen && (uint8_t *)last->iov_base + last->iov_len == slot->data) {
     last->iov_len += slot->len;
     return;
