@@ -61,7 +61,7 @@ def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
     """After an exchange: asks for the SAs that workers still lack."""
     if sa.state is not IkeState.ESTABLISHED or sa.successor is not None:
         return
-    for first in [one for one in sa.children.values() if one.current and not one.resource]:
+    for first in [one for one in sa.children.values() if one.group is not None and one.current and not one.resource]:
         group, most = first.group, _most(sa, first.name)
         if group is None or not group.ours or group.full or endpoint.now < group.not_before:
             continue
@@ -146,4 +146,5 @@ def _asked(sa: IkeSa, name: str) -> set[object]:
 
 
 def _most(sa: IkeSa, name: str) -> int:
-    return next((one.resources for one in sa.policy.children if one.name == name), 0)
+    policy = sa.policy.named.get(name)
+    return policy.resources if policy is not None else 0
