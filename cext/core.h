@@ -262,6 +262,7 @@ struct fynx_plane {
   uint64_t generation;
   uint32_t n_children;
   uint32_t n_bound; /* of them to a worker */
+  uint32_t spread;  /* SPIs given out: each receiver gets as many SAs */
   uint32_t n_retired;
   struct fynx_options options;
   bool vnet; /* frames of the TUN device carry a virtio-net header */

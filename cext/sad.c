@@ -26,12 +26,13 @@ static uint32_t random32(void) {
 
 uint32_t fynx_spi_reserve(struct fynx_plane *plane) {
   pthread_mutex_lock(&plane->control);
-  uint32_t spi = 0, start = random32() & plane->mask;
+  uint32_t spi = 0, start = random32() & plane->mask, ways = plane->n_rx > 2 ? plane->n_rx - 1 : 1;
   for (uint32_t i = 0; i <= plane->mask && !spi; i++) {
     uint32_t index = (start + i) & plane->mask;
     if (plane->spi_state[index] != FYNX_SPI_FREE) continue;
     do spi = (random32() & ~plane->mask) | index;
-    while (spi < 256);
+    while (spi < 256 || (spi >> 24) % ways != plane->spread % ways); /* receivers in turn: the filter looks at this octet */
+    plane->spread++;
     plane->spi_state[index] = FYNX_SPI_RESERVED;
     plane->spi_value[index] = spi;
   }

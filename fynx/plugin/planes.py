@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from fynx.plugin.dataplane import ChildSpec, PlaneContext, Policy, Sealed, Selector, Upcall, Usage, WorkerEnded
 from fynx.plugin.engine import Engine
-from fynx.plugin.transport import Datagram, Path
+from fynx.plugin.transport import Datagram, Path, PortSocket
 
 log = logging.getLogger("fynx.plane")
 
@@ -104,12 +104,15 @@ class EnginePlane:
     def take_sockets(self) -> None:
         """Gives the engine every socket of the transport on which ESP may arrive: in UDP (RFC 3948), or by itself."""
         for each in self.context.port.sockets():
-            if each.raw:
-                self.engine.add_raw(each.fd, each.family)
-                each.taken = True
-            elif each.encapsulated:
-                self.engine.add_socket(each.fd, each.family, each.local_port)
-                each.taken = True
+            if each.raw or each.encapsulated:
+                self.take(each)
+
+    def take(self, each: PortSocket) -> None:
+        if each.raw:
+            self.engine.add_raw(each.fd, each.family)
+        else:
+            self.engine.add_socket(each.fd, each.family, each.local_port)
+        each.taken = True
 
     def receive_outer(self, path: Path, packets: Sequence[bytes]) -> None:
         self.engine.receive_outer(path, packets)

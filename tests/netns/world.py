@@ -185,6 +185,11 @@ class Gateway:
         with Control(self._socket) as control:
             control.ask("up", peer=self.other, timeout_s=40)
 
+    def order(self, command: str, **options: object) -> None:
+        """What the program asks the host, without starting it: on a busy machine a start takes seconds."""
+        with Control(self._socket) as control:
+            control.ask(command, **options)
+
     def status(self) -> dict[str, Any]:
         with Control(self._socket) as control:
             found: dict[str, Any] = control.ask("status")

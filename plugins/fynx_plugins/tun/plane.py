@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
-from fynx.plugin import ChildSpec, Engine, FynxError, Path, Plane, PlaneContext, Policy, Selector
+from fynx.plugin import ChildSpec, Engine, FynxError, Path, Plane, PlaneContext, Policy, PortSocket, Selector
 from fynx.plugin.planes import EnginePlane
 from fynx_plugins.tun import firewall
 from fynx_plugins.tun.bypass import bypass_rules, late
@@ -27,6 +27,7 @@ from fynx_plugins.tun.plan import Pair, Route, Rule, Wanted, guarded, routes, ru
 from fynx_plugins.tun.prefixes import Network, networks
 from fynx_plugins.tun.queues import multiqueue, processors, workers_of
 from fynx_plugins.tun.reverse import trouble
+from fynx_plugins.tun.spread import siblings, ways
 from fynx_plugins.tun.virtual import VirtualAddresses
 
 log = logging.getLogger("fynx.plane.tun")
@@ -63,6 +64,7 @@ class TunPlane(EnginePlane):
         self._trouble = self._filtered = ""
         self._addressed = False
         self._due = self._settling = False
+        self._siblings: list[socket.socket] = []
 
     @property
     def workers(self) -> int:
@@ -85,6 +87,22 @@ class TunPlane(EnginePlane):
             self.engine.add_tun(fd, self.mtu)
         self._tell_addresses()
         self.engine.start()
+
+    def take(self, each: PortSocket) -> None:
+        """With several workers each port is spread over as many sockets: the receiver of an SA goes by its SPI."""
+        super().take(each)
+        served = sum(one.raw or one.encapsulated for one in self.context.port.sockets())
+        count = ways(self.workers, served) - 1
+        if each.raw or not count:
+            return
+        try:
+            made = siblings(each.fd, each.family, count)
+        except OSError as error:
+            log.warning("port %d is not spread over workers: %s", each.local_port, error)
+            return
+        self._siblings += made
+        for sock in made:
+            self.engine.add_socket(sock.fileno(), each.family, each.local_port)
 
     def expect_peers(self, addresses: Sequence[str]) -> None:
         if frozenset(addresses) != self._expected:
@@ -212,6 +230,8 @@ class TunPlane(EnginePlane):
         self._say_what_is_closed()
         for fd in self._fds:
             os.close(fd)
+        for sock in self._siblings:
+            sock.close()
         self._fence_thread.submit(self._fence_apply, firewall.Fence("", 0, (), (), ())).result(firewall.WAIT_S)
         self._fence_thread.shutdown()
         self._netlink.close()
