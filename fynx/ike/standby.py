@@ -9,6 +9,7 @@ from __future__ import annotations
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import Activate
 from fynx.ike.sa import IkeSa
+from fynx.ike.states import ChildState
 from fynx.plugin.dataplane import Selector
 
 Pairs = tuple[tuple[Selector, ...], tuple[Selector, ...]]
@@ -90,11 +91,16 @@ def outlived(sa: IkeSa, child: ChildSa) -> bool:
 def succeed(sa: IkeSa, child: ChildSa, *, known: bool = False) -> None:
     """``child`` goes; if it sent, the newest of those that stay does. ``known``: to the peer, for certain."""
     near = (one for one in (sa, *sa.services.siblings(sa)) if one.established and not one.closing)
-    stay = (other for one in near for other in one.children.values() if other.current and _alike(other, child))
-    sending = [other for other in stay if other.sends and other is not child and (other.proved or not known)]
+    alike = [other for one in near for other in one.children.values() if _alike(other, child) and other is not child]
+    sending = [other for other in alike if other.sends and (other.proved or not known) and _lasts(other)]
     if child.sends and sending:
         child.sends = False
-        activate(sa, max(sending, key=lambda one: one.handle))
+        activate(sa, max(sending, key=lambda one: (one.current, one.handle)))
+
+
+def _lasts(child: ChildSa) -> bool:
+    """One that the peer rekeys carries on until the peer deletes it, having our answer (section 2.8)."""
+    return child.current or child.state is ChildState.REKEYED
 
 
 def activate(sa: IkeSa, child: ChildSa) -> None:
