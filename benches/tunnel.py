@@ -64,7 +64,7 @@ DEFAULT = {
     "tcp1-aes256gcm16": ("fynx", "strongswan", "openvpn"),
     "tcp1-chacha20poly1305": ("fynx", "strongswan", "openvpn"),
     "tcp1-sas100": ("fynx",),
-    "tcp1-sas10000": ("plane",),
+    "tcp1-sas10000": ("fynx", "plane"),
 }
 
 
