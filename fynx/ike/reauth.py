@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 UNIQUE = "replaced by a newer SA of the same identity"
 SUPERSEDE_S = 2.0
 """How long a peer that authenticates again has to delete its old SA, once the new one carries the traffic."""
-PATIENCE_S = 15.0
-"""The same, as long as the new SA lacks a child of the old one: the peer's request for it may be lost twice."""
 RETRY_S = 30.0
 SHARE = 0.9
 """Of the peer's limit: the new SA stands before the old authentication ends."""
@@ -78,7 +76,7 @@ def superseded(endpoint: Endpoint, sa: IkeSa, patience_s: float) -> None:
         if standby.unheard(one) and one.exchange is None and not one.queue:
             one.start(ExchangeType.INFORMATIONAL, liveness=True)
             endpoint.pump(one)
-    if any(standby.waits(one, patience_s) for one in siblings) or _awaited(endpoint, sa, siblings):
+    if any(standby.waits(one, patience_s) for one in siblings) or _awaited(endpoint, sa, siblings, patience_s):
         supersede(endpoint, sa)
         return
     sa.queue.clear()
@@ -90,11 +88,12 @@ def _leaves(sa: IkeSa) -> bool:
     return any("delete" in options for _, options in sa.queue)
 
 
-def _awaited(endpoint: Endpoint, sa: IkeSa, siblings: list[IkeSa]) -> bool:
-    """A child that ``sa`` alone carries is being made anew, or the peer may yet ask for it."""
+def _awaited(endpoint: Endpoint, sa: IkeSa, siblings: list[IkeSa], patience_s: float) -> bool:
+    """A child that ``sa`` alone carries is being made anew, or the peer may yet ask for it: its request may be lost as
+    often as it repeats it."""
     names = {child.name for child in sa.children.values() if child.current}
     missing = [name for name in names if not any(one.child_of(name) for one in siblings)]
-    young = any(endpoint.now - (one.established_at or 0.0) < PATIENCE_S for one in siblings)
+    young = any(endpoint.now - (one.established_at or 0.0) < patience_s for one in siblings)
     return bool(missing) and (young or any(one.asks(name) for one in siblings for name in missing))
 
 

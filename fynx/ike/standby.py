@@ -20,11 +20,14 @@ def covered(sa: IkeSa, name: str, selectors: Pairs) -> bool:
     """Another IKE SA of this peer sends for the same networks; one that it replaces, or will delete."""
     if sa.policy.unique != "replace":
         return False
+    siblings = (one for one in sa.services.siblings(sa) if one.established and one.successor is None)
+    return any(_carries(sibling, name, selectors) for sibling in siblings)
+
+
+def _carries(sa: IkeSa, name: str, selectors: Pairs) -> bool:
     return any(
         child.name == name and child.current and not child.held and (child.local_ts, child.remote_ts) == selectors
-        for sibling in sa.services.siblings(sa)
-        if sibling.established and sibling.successor is None
-        for child in sibling.children.values()
+        for child in sa.children.values()
     )
 
 
@@ -73,7 +76,8 @@ def settle(sa: IkeSa) -> None:
     it asked for last."""
     waiting = [(one, child) for one in sa.services.siblings(sa) for child in one.children.values() if child.held]
     for sibling, child in sorted(waiting, key=lambda pair: (pair[1].proved, pair[1].handle), reverse=True):
-        if not covered(sibling, child.name, (child.local_ts, child.remote_ts)):
+        selectors = child.local_ts, child.remote_ts
+        if not covered(sibling, child.name, selectors) and not _carries(sibling, child.name, selectors):
             _send(sibling, child)
 
 
