@@ -195,8 +195,8 @@ static void unlink_child(struct fynx_plane *plane, struct fynx_child *child) {
   if (child->next) child->next->previous = child->previous;
   *(child->previous ? &child->previous->next : &plane->children) = child->next;
   plane->n_children--;
-  fynx_resource_follow(plane, child); /* while it counts */
   plane->n_bound -= child->resource != 0;
+  fynx_resource_follow(plane, child);
 }
 
 /* Inbound first, so that no answer can be lost; then outbound, unless it waits for `activate`. */

@@ -202,7 +202,8 @@ struct fynx_worker { /* everything one thread touches; one sender and one receiv
   uint32_t turn;
   uint32_t pause_ms; /* before it begins */
   uint64_t began_ms;
-  _Atomic int asked; /* to end */
+  _Atomic int asked; /* to end; 0: not */
+  struct fynx_sa_out *packs; /* whose `packing` this sender holds */
   _Atomic int state; /* enum fynx_worker_state */
   _Atomic uint32_t restarts;
   struct fynx_slot slot[FYNX_BATCH];

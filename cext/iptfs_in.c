@@ -109,7 +109,8 @@ static void slide(struct fynx_agg_in *a, uint64_t sequence, struct fynx_agg_sink
   catch_up(a, sink);
 }
 
-static void keep(struct fynx_agg_in *a, const struct fynx_agg_piece *piece, const uint8_t *head, const uint8_t *tail,
+/* The head was put in its room before what is whole went on: who takes that may write over what lies before it. */
+static void keep(struct fynx_agg_in *a, const struct fynx_agg_piece *piece, const uint8_t *tail,
                  struct fynx_agg_sink *sink) {
   uint32_t place = (uint32_t)(piece->sequence % FYNX_AGG_WINDOW);
   if (piece->head + piece->tail > FYNX_AGG_PIECE) {
@@ -117,7 +118,6 @@ static void keep(struct fynx_agg_in *a, const struct fynx_agg_piece *piece, cons
     return;
   }
   a->piece[place] = *piece;
-  memcpy(a->room[place], head, piece->head);
   memcpy(a->room[place] + piece->head, tail, piece->tail);
 }
 
@@ -150,10 +150,11 @@ void fynx_agg_open(struct fynx_agg_in *a, uint64_t sequence, uint8_t *payload, u
   if (sequence > a->next) slide(a, sequence, sink);
   if (sequence == a->next) go_on(a, &piece, blocks, sink);
   else if (sequence < a->next && offset) sink->lost(sink, FYNX_DROP_AGG_PARTIAL);
+  else if (sequence > a->next && head <= FYNX_AGG_PIECE) memcpy(a->room[sequence % FYNX_AGG_WINDOW], blocks, head);
   uint32_t tail = walk(blocks, head, n, sink);
   piece.tail = n - tail;
   if (sequence > a->next) {
-    keep(a, &piece, blocks, blocks + tail, sink);
+    keep(a, &piece, blocks + tail, sink);
   } else if (sequence == a->next) {
     begin(a, blocks + tail, piece.tail);
     a->next++;

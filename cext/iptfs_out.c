@@ -189,8 +189,10 @@ uint32_t fynx_agg_out(struct fynx_worker *w, uint32_t n) {
     left = 0;
     fynx_mtu_look(w->plane, sa, atomic_load(&sa->endpoint));
     while (atomic_flag_test_and_set_explicit(&sa->packing, memory_order_acquire)) sched_yield();
+    w->packs = sa;
     struct cursor c = collect(w, sa, i, of);
     if (!sa->pace) left = pack(w, sa, c);
+    w->packs = NULL;
     atomic_flag_clear_explicit(&sa->packing, memory_order_release);
   }
   return left;

@@ -41,8 +41,13 @@ static uint64_t interval(const struct fynx_pace *pace) {
   return spread ? pace->every_ns - spread + random_below(2 * spread) : pace->every_ns;
 }
 
+/* What the path takes of a dummy: in transport mode it has no header that stays outside. */
+static uint32_t dummy_limit(const struct fynx_sa_out *sa) {
+  return atomic_load_explicit(&sa->limit, memory_order_relaxed) - sa->header;
+}
+
 void fynx_dummies(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t n, uint32_t len) {
-  uint32_t limit = atomic_load_explicit(&sa->limit, memory_order_relaxed), size = len < limit ? len : limit;
+  uint32_t limit = dummy_limit(sa), size = len < limit ? len : limit;
   for (uint32_t i = 0; i < n; i++) {
     uint8_t *data = w->padded + (size_t)i * FYNX_PADDED_STRIDE + FYNX_HEAD;
     memset(data, 0, size);
@@ -56,7 +61,7 @@ void fynx_dummies(struct fynx_worker *w, struct fynx_sa_out *sa, uint32_t n, uin
 
 static uint32_t dummy_len(const struct fynx_pace *pace) {
   if (pace->len) return pace->len;
-  uint32_t limit = atomic_load_explicit(&pace->sa->limit, memory_order_relaxed);
+  uint32_t limit = dummy_limit(pace->sa);
   uint32_t most = limit > FYNX_PADDED_MAX ? DUMMY_MOST : limit;
   return DUMMY_LEAST + (uint32_t)random_below(most > DUMMY_LEAST ? most - DUMMY_LEAST + 1 : 0);
 }

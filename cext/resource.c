@@ -21,15 +21,9 @@ static bool better(const struct fynx_child *one, const struct fynx_child *other,
   return a != b ? a > b : one->serial > other->serial;
 }
 
-static struct fynx_sa_out *choose(const struct fynx_plane *plane, const struct fynx_child *like, uint32_t sender) {
-  const struct fynx_child *best = NULL;
-  for (const struct fynx_child *c = plane->children; c; c = c->next)
-    if (c->active && alike(c, like) && (!best || better(c, best, sender))) best = c;
-  return best ? best->out : NULL;
-}
-
-static void lead(struct fynx_plane *plane, struct fynx_child *child) {
-  for (uint32_t i = 0; i < child->out->n_thr; i++) atomic_store(&child->out->own[i], choose(plane, child, i));
+/* To the best for each sender, or with NULL each to itself: then the policy alone chooses. */
+static void lead(struct fynx_child *child, const struct fynx_child *const *best) {
+  for (uint32_t i = 0; i < child->out->n_thr; i++) atomic_store(&child->out->own[i], (best ? best[i] : child)->out);
 }
 
 /* A table only where senders differ: one worker has all SAs for itself. */
@@ -44,7 +38,13 @@ int fynx_resource_prepare(struct fynx_plane *plane, struct fynx_child *child) {
 
 /* Before the policy leads to `child`, and after it was unlinked, while it may still be in use. With the control mutex held. */
 void fynx_resource_follow(struct fynx_plane *plane, struct fynx_child *child) {
-  if (!child->out->own || !plane->n_bound) return;
+  const struct fynx_child *best[FYNX_TX_MAX] = {0};
+  if (!child->out->own || (!plane->n_bound && !child->resource)) return;
+  for (struct fynx_child *c = plane->children; !plane->n_bound && c; c = c->next) lead(c, NULL); /* the last bound one went */
+  if (!plane->n_bound) return;
+  for (const struct fynx_child *c = plane->children; c; c = c->next)
+    for (uint32_t i = 0; c->active && i < c->out->n_thr && alike(c, child); i++)
+      if (!best[i] || better(c, best[i], i)) best[i] = c;
   for (struct fynx_child *c = plane->children; c; c = c->next)
-    if (c->active && alike(c, child)) lead(plane, c);
+    if (c->active && alike(c, child)) lead(c, best);
 }

@@ -15,13 +15,14 @@
 #endif
 
 #define PATIENCE_S 2       /* for a thread to finish the batch in hand */
+enum { ASKED = 1, LATE, OVER }; /* to end: LATE: nobody waits for it any more; OVER: it has */
 #define STEADY_MS 1000u    /* who lives longer is begun again at once, */
 #define PAUSE_MS 100u      /* others after a pause that doubles, */
 #define PAUSE_MOST_MS 10000u
 
 static void wake(struct fynx_worker *w) {
   static const uint64_t one = 1;
-  atomic_store(&w->asked, 1);
+  atomic_store(&w->asked, ASKED);
   if (write(w->stop_fd, &one, sizeof one) < 0) return; /* full: it is readable anyway */
 }
 
@@ -29,8 +30,10 @@ static void wake(struct fynx_worker *w) {
 static void ended(void *argument) {
   struct fynx_worker *w = argument;
   struct fynx_upcall up = {.kind = FYNX_UP_WORKER, .tag = w->index, .hard = w->receiver};
+  if (w->packs) atomic_flag_clear_explicit(&w->packs->packing, memory_order_release);
+  w->packs = NULL;
   fynx_offline(w);
-  if (atomic_load(&w->asked)) return;
+  if (atomic_exchange(&w->asked, OVER) == ASKED) return;
   atomic_store(&w->state, FYNX_WORKER_LOST);
   fynx_upcall_push(w, &up, NULL, 0);
 }
@@ -115,6 +118,12 @@ void fynx_workers_stop(struct fynx_plane *plane) {
   pthread_mutex_unlock(&plane->threads);
 }
 
+/* Who did not end in time is begun anew like one that ended unasked. False: it has just ended. */
+static bool late(struct fynx_worker *w) {
+  int asked = ASKED;
+  return atomic_compare_exchange_strong(&w->asked, &asked, LATE);
+}
+
 static int again(struct fynx_worker *w, uint32_t pause_ms) {
   w->pause_ms = pause_ms;
   atomic_fetch_add(&w->restarts, 1);
@@ -134,7 +143,7 @@ int fynx_worker_restart(struct fynx_plane *plane, uint32_t number) {
   if (!n) rc = FYNX_E_WORKER;
   for (uint32_t i = 0; i < n; i++) wake(pair[i]);
   for (uint32_t i = 0; i < n; i++) {
-    bool over = join(pair[i], PATIENCE_S);
+    bool over = join(pair[i], PATIENCE_S) || (!late(pair[i]) && join(pair[i], 0));
     int one = over ? again(pair[i], 0) : FYNX_E_THREAD;
     if (one) rc = one;
   }

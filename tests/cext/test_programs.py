@@ -48,6 +48,10 @@ def test_E14_the_window_and_the_rings_pass_their_self_test(tmp_path: Path) -> No
     run(build("gcc", "selftest.c", tmp_path, "-O1", "-Wno-unused-function", *MEMORY))
 
 
+def test_a_payload_that_came_early_is_kept_before_others_are_joined(tmp_path: Path) -> None:
+    run(build("gcc", "early_piece.c", tmp_path, "-O1", "-Wno-unused-function", *MEMORY))
+
+
 def test_keys_are_locked_and_wiped_and_packets_allocate_nothing(tmp_path: Path) -> None:
     run(build("gcc", "keys.c", tmp_path, "-O1", "-Wno-unused-function"))
 

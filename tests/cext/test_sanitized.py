@@ -33,6 +33,7 @@ TESTS = (
     "test_transport_frames.py",
     "test_transport_mode.py",
     "test_window.py",
+    "test_workers.py",
 )
 
 

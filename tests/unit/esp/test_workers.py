@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 import pytest
 
 from fynx.errors import StateError
@@ -39,3 +42,19 @@ def test_a_thread_that_ended_by_itself_is_told(receiver: int, direction: str) ->
     fields = [RECORD.size, WORKER, 0, 0, 3, bytes(16), 0, 0, bytes(16), 0, 0, receiver, 0, 0, 0, 0, 0]
     found = list(upcalls(memoryview(RECORD.pack(*fields)), Addresses(), {}))
     assert found == [WorkerEnded(3, direction)]  # type: ignore[arg-type]
+
+
+def test_when_the_last_sa_of_a_worker_goes_the_policy_alone_chooses() -> None:
+    """And no table leads to what was removed."""
+    with contextlib.ExitStack() as stack:
+        engine = make(inproc=False)
+        for _ in range(2):
+            pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            ours, _theirs = (stack.enter_context(each) for each in pair)
+            engine.add_tun(ours.fileno(), 1400)
+        for handle, resource in ((1, 1), (2, 0), (3, 0)):
+            engine.install(child(handle, resource=resource, spi_in=0x1000 + handle, spi_out=0x2000 + handle))
+        for handle in (1, 3):
+            engine.remove(handle)
+        ((_, packet),) = engine.send_inner([outbound()])
+        assert int.from_bytes(packet[:4], "big") == 0x2002
