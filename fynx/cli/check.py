@@ -10,7 +10,7 @@ from fynx.cli.failure import CONFIGURATION
 from fynx.cli.options import config_file, json_option, plugin_option
 from fynx.cli.output import as_json as print_json
 from fynx.config import Config, crashing, load
-from fynx.errors import ConfigError, Problem
+from fynx.errors import ConfigError, PluginError, Problem
 from fynx.kernel.file import from_file
 from fynx.run.policy import host_policy
 
@@ -31,10 +31,11 @@ def check(file: Path | None, config: Path | None, files: tuple[Path, ...], as_js
         loaded = load(chosen, files=extra, left_out=crashing(chosen, extra))
         _complete(loaded, chosen)
         host_policy(loaded, loaded.registry, resolve={})
-    except ConfigError as error:
+    except (ConfigError, PluginError) as error:
         if not as_json:
             raise
-        print_json("check", {"file": str(chosen), "ok": False, "errors": _facts(error.problems), "warnings": []})
+        errors = _facts(_problems(error, chosen))
+        print_json("check", {"file": str(chosen), "ok": False, "errors": errors, "warnings": []})
         click.get_current_context().exit(CONFIGURATION)
     if as_json:
         print_json("check", _summary(chosen, loaded))
@@ -44,6 +45,12 @@ def check(file: Path | None, config: Path | None, files: tuple[Path, ...], as_js
     children = sum(len(peer.children) for peer in loaded.peers.values())
     counts = (_count(len(loaded.peers), "peer"), _count(children, "child", "children"))
     click.echo(f"{chosen}: ok: {', '.join(counts)}, {_count(len(loaded.registry.plugins), 'plugin')}")
+
+
+def _problems(error: ConfigError | PluginError, file: Path) -> tuple[Problem, ...]:
+    if isinstance(error, ConfigError):
+        return error.problems
+    return (Problem(str(error), path="plugins", remedy=error.remedy, file=str(file)),)
 
 
 def _complete(config: Config, file: Path) -> None:

@@ -24,6 +24,13 @@ class Lines(logging.StreamHandler[TextIO]):
         except Exception:
             self.handleError(record)
 
+    def flush(self) -> None:
+        """A full disk loses what does not fit, and not the thread that writes."""
+        try:
+            super().flush()
+        except (OSError, ValueError):
+            self.handleError(logging.LogRecord("fynx.run", logging.ERROR, "", 0, "the log cannot be written", (), None))
+
 
 class Patient(logging.Handler):
     """Hands records to a handler on a thread of its own, in batches; drops them, and says how many, when that falls

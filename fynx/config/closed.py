@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fynx.config.tree import Mark, Node, Scalar, Table
 from fynx.errors import Problem
 
-KEPT = ("local", "remote", "children", "unique")
+KEPT = ("local", "remote", "children", "unique", "pool", "request", "childless")
 KEPT_OF_AN_END = ("address", "port", "id")
 KEPT_OF_A_CHILD = ("local", "remote")
 

@@ -93,9 +93,9 @@ def crashing(source: str | Path, files: Sequence[FileCandidate] = ()) -> Mapping
 
 
 def _dispensable(candidate: Candidate) -> bool:
-    """By its source: it asks not to decide who may connect."""
+    """By its source: it cannot be the one that decides who may connect."""
     told = declared(candidate)
-    return told.api is not None and "fynx_authorize" not in told.hooks
+    return told.api is not None and not told.may_authorize
 
 
 def boot_listed(source: str | Path, files: Sequence[FileCandidate] = ()) -> Registry:

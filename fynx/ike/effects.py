@@ -171,9 +171,9 @@ class ChildSnapshot:
     encap: bool = True
     """What we send travels in UDP."""
     aggregated: bool = False
+    """Inner packets share payloads (RFC 9347)."""
     resource: int | None = None
     """The worker that sends on it (RFC 9611), 0 for all others; None: the peer makes one Child SA for all."""
-    """Inner packets share payloads (RFC 9347)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,14 +286,19 @@ class IkeSa:
         named = (child for child in self.children.named(name) if child.current)
         return next((child for child in named if not child.resource), None)
 
-    def asks(self, name: str) -> bool:
-        """A request for a child of that name waits: for its turn, for its response, or to be sent again."""
-        return name in self.asked()
+    def asks(self, name: str, resource: int = 0) -> bool:
+        """A request for a child of that name (of that worker alone) waits: for its turn, for its response, or to be
+        sent again."""
+        waiting = [options for options in self._waiting() if options.get("child") == name]
+        return any(not resource or options.get("resource") == resource for options in waiting)
 
     def asked(self) -> set[object]:
         """Names of all children for which ``asks`` holds."""
+        return {options.get("child") for options in self._waiting()}
+
+    def _waiting(self) -> list[Mapping[str, object]]:
         waiting = [options for _, options in self.queue] + [one.options for one in self.exchanges.values()]
-        return {options.get("child") for options in (*waiting, *self.put_off)}
+        return [*waiting, *self.put_off]
 
     def wipe(self) -> None:
         if self.keys is not None:

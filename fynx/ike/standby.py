@@ -86,13 +86,12 @@ def settle(sa: IkeSa) -> None:
 
 def outlived(sa: IkeSa, child: ChildSa) -> bool:
     """Another carries what ``child``, which goes, has carried, or is being made: the peer, which has sent the answer
-    that brings it, may delete before we have that."""
+    that brings it, may delete before we have that. One of a worker (RFC 9611) that is not made anew goes at once: as
+    long as the plane has it, its worker sends on it."""
     near = (sa, *sa.services.siblings(sa), *sa.services.authenticating(sa.peer))
     return any(
-        other is not child and other.name == child.name and other.current
-        for one in near
-        for other in one.children.values()
-    ) or any(one.asks(child.name) for one in near)
+        other is not child and _alike(other, child) and other.current for one in near for other in one.children.values()
+    ) or any(one.asks(child.name, child.resource) for one in near)
 
 
 def succeed(sa: IkeSa, child: ChildSa, *, known: bool = False) -> None:

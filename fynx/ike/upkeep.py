@@ -71,10 +71,10 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
         endpoint.handles[handle] = sa
     lifetimes.follow_up(endpoint, sa)
     lifetimes.message_ids(endpoint, sa)
-    reauth.follow_up(endpoint, sa)
+    resources.follow_up(endpoint, sa)
+    reauth.follow_up(endpoint, sa)  # after what it waits for is asked for
     recovery.follow_hint(endpoint, sa)
     reconfigure.refresh(endpoint, sa)
-    resources.follow_up(endpoint, sa)
     for sibling in endpoint.siblings(sa) if sa.established else ():
         endpoint.pump(sibling)
     endpoint.pump(sa)

@@ -12,6 +12,7 @@ from fynx.kernel.entrypoints import Candidate
 from fynx.kernel.file import FileCandidate
 
 LARGEST = 1 << 20
+AUTHORIZE = b"fynx_authorize"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,18 @@ class Declared:
 
     api: int | None = None
     hooks: tuple[str, ...] = ()
+    may_authorize: bool = True
+    """It says ``fynx_authorize`` somewhere, or takes names from elsewhere that it does not say."""
 
 
 def declared(candidate: Candidate) -> Declared:
     """Never raises: a plugin that cannot be read has declared nothing."""
     try:
-        tree = ast.parse(_source(candidate))
+        source = _source(candidate)
+        tree = ast.parse(source)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return Declared()
-    return Declared(_api(tree), tuple(sorted(_hooks(tree))))
+    return Declared(_api(tree), tuple(sorted(_hooks(tree))), AUTHORIZE in source or _takes_all(tree))
 
 
 def _source(candidate: Candidate) -> bytes:
@@ -57,6 +61,10 @@ def _hooks(tree: ast.Module) -> Iterator[str]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and any("hookimpl" in ast.unparse(one) for one in node.decorator_list):
             yield node.name
+
+
+def _takes_all(tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree))
 
 
 __all__ = ["Declared", "declared"]

@@ -92,6 +92,8 @@ def _check_hooks(manager: pluggy.PluginManager, one: Loaded) -> None:
         for impl in caller.get_hookimpls():
             if impl.plugin_name == one.name and (impl.wrapper or impl.hookwrapper):
                 raise one.error(f"hook {caller.name!r} is a wrapper; Fynx takes plain implementations only")
+            if impl.plugin_name == one.name and impl.opts.get("specname"):
+                raise one.error(f"hook {caller.name!r} goes by another name here; Fynx takes it under its own only")
     marked = {caller.name for caller in callers}
     for name in _own_functions(one.module):
         if name not in marked and name != SELFTEST:

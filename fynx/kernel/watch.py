@@ -26,6 +26,8 @@ Steps = Generator[Any, Any, T] | Coroutine[Any, Any, T]
 
 LIMIT_S = 2.0
 """How long a call may hold up the loop, and with it the IKE of all peers."""
+AGAIN_S = 0.001
+"""Until the next look at a call that is just inside ``logging``: broken off there, it would keep a handler's lock."""
 WAKE = signal.SIGURG
 """Gets the loop's thread out of a system call that waits, where ``fynx run`` listens to it."""
 
@@ -83,6 +85,17 @@ class Watch:
                 return found
         raise Overtime(f"{what} of plugin {plugin} did not return within {self._limit_s:g} s")
 
+    def aside(self, step: Callable[[], T]) -> T:
+        """What the host does because a plugin asks for it: it takes its time, and is not broken off."""
+        one = self._under_way
+        if one is None:
+            return step()
+        self._left(one, None)
+        try:
+            return step()
+        finally:
+            one.began, self._under_way = self._clock(), one
+
     def drive(self, plugin: str, what: str, steps: Steps[T]) -> Generator[Any, Any, T]:
         """A generator (or the inside of a coroutine), each step of it watched."""
         step: Callable[[], Any] = partial(steps.send, None)
@@ -91,6 +104,9 @@ class Watch:
                 asked = self.call(plugin, what, step)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
+            except Overtime:
+                self.call(plugin, what, steps.close)  # one that caught it may go on: it ends now, under the watch
+                raise
             try:
                 step = partial(steps.send, (yield asked))
             except GeneratorExit:
@@ -110,9 +126,14 @@ class Watch:
             outer.began = self._clock()
 
     def _look_on(self) -> None:
-        while not self._ended.wait(self._limit_s / 4):
-            one = self._under_way
-            if one is not None and self._clock() - one.began >= self._limit_s * (one.struck + 1):
+        pause = self._limit_s / 4
+        while not self._ended.wait(pause):
+            one, pause = self._under_way, self._limit_s / 4
+            if one is None or self._clock() - one.began < self._limit_s * (one.struck + 1):
+                continue
+            if _logs(self._thread):
+                pause = AGAIN_S
+            else:
                 self._strike(one)
 
     def _strike(self, one: _Call) -> None:
@@ -144,6 +165,11 @@ def _woken(_number: int, _frame: FrameType | None) -> None:
 
 def _throw(thread: int, what: type[BaseException] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(what) if what else None)
+
+
+def _logs(thread: int) -> bool:
+    frame = sys._current_frames().get(thread)
+    return frame is not None and frame.f_code.co_filename == logging.__file__
 
 
 def _place(thread: int) -> str:

@@ -42,13 +42,17 @@ class Foreign:
     def __init__(self, loop: AbstractEventLoop, limit_s: float = 0.0) -> None:
         self._loop, self._limit_s = loop, limit_s or LIMIT_S
         self._threads = Threads("plugin", loop, THREADS)
+        self._refusing = False
 
     def ask(self, owner: str, what: str, call: Callable[[], object], done: Callable[[object], None]) -> None:
         """``done`` is called once, on the loop's thread."""
         if self._threads.waiting >= MOST:
-            log.error("plugin %s: %s is refused: %d calls wait already", owner, what, MOST)
+            if not self._refusing:
+                log.error("plugin %s: %s is refused, and what follows: %d calls wait already", owner, what, MOST)
+            self._refusing = True
             done(FynxError(f"{what} of plugin {owner} is refused: {MOST} calls wait already"))
             return
+        self._refusing = False
         open_ = [True]
 
         def answer(outcome: object) -> None:

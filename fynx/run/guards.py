@@ -35,6 +35,8 @@ class Guards:
     """Whose end an administrator asked for: peer and child, the child empty for all of the peer."""
     _static: dict[Key, tuple[Selector, ...]] = field(default_factory=dict)
     _standing: dict[Key, set[int]] = field(default_factory=dict)
+    _brought: set[Key] = field(default_factory=set)
+    """Closed because a peer brought these addresses: they stand in no configuration."""
     _open: set[Key] = field(default_factory=set)
     """Static ones that an administrator ended: no policy protects them until someone wants them again."""
     _silent: set[Key] = field(default_factory=set)
@@ -46,9 +48,8 @@ class Guards:
         self._static = self._fixed_ones()
         for key, remote in self._static.items():
             self._keep(key, remote, closed=True)
-        for key in adopted:
-            if key not in self._static and (not self._known(key) or _of_child(key) in self._static):
-                self._keep(key, (), closed=False)
+        self._brought.update(key for key in adopted if key not in self._static)
+        self._let_go()
         self._tell()
 
     def change(self, config: Config, policy: HostPolicy) -> None:
@@ -59,8 +60,14 @@ class Guards:
             if before.get(key) != remote and key not in self._open:
                 self._keep(key, remote, closed=True)
         for key in before.keys() - self._static.keys():
+            if self._known(key) and self._stands(key) and key not in self._open:
+                self._brought.add(key)  # in use: closed until it has gone
+                continue
             self._open.discard(key)
             self._keep(key, (), closed=False)
+        self._silent &= self._static.keys()
+        self._brought -= self._static.keys()
+        self._let_go()
         self._tell()
 
     def installed(self, child: ChildSpec) -> None:
@@ -69,6 +76,7 @@ class Guards:
         self.closing -= {(child.peer, ""), (child.peer, child.child)}
         self._silent.discard(key)
         if key not in self._static:
+            self._brought.add(key)
             self._keep(key, child.remote_ts, closed=True)
         elif key in self._open:
             self._close((key,))
@@ -78,13 +86,15 @@ class Guards:
         key = self._key(child)
         left = self._standing.get(key, set())
         left.discard(child.handle)
+        if not left:
+            self._standing.pop(key, None)
         asked = bool(self.closing & {(child.peer, ""), (child.peer, child.child)})
-        if asked and not confirmed:
+        if asked and not confirmed and key in self._static:
             self._silent.add(key)
         if not confirmed or self._stands(key):
             return
         if key not in self._static:
-            self._keep(key, child.remote_ts, closed=False)
+            self._give_up((key,))
         elif asked and key not in self._silent:
             self._release((key,))
 
@@ -95,14 +105,14 @@ class Guards:
 
     def open(self, peer: str, child: str = "") -> None:
         """``--leave-open``: the administrator accepts that this traffic goes in clear."""
-        for key in self._standing:
-            if key[0] == peer and key not in self._static and not child:
-                self._keep(key, (), closed=False)
+        self._give_up([key for key in self._brought if key[0] == peer and child in ("", _of_child(key)[1])])
         self._release(self._of(peer, child))
 
     def is_open(self, peer: str, child: str = "") -> bool:
         """Whether nothing of this peer is kept closed any longer."""
         standing = any(self._stands(key) for key in self._standing if key[0] == peer)
+        if any(key[0] == peer and child in ("", _of_child(key)[1]) for key in self._brought):
+            return False
         return (bool(child) or not standing) and self._open.issuperset(self._of(peer, child))
 
     def _stands(self, key: Key) -> bool:
@@ -116,6 +126,15 @@ class Guards:
             self._open.discard(key)
             self._keep(key, self._static[key], closed=True)
         self._tell()
+
+    def _let_go(self) -> None:
+        """Of brought addresses those of peers that are known no more, and those whose child is closed as a whole."""
+        self._give_up([key for key in self._brought if not self._known(key) or _of_child(key) in self._static])
+
+    def _give_up(self, brought: Iterable[Key]) -> None:
+        for key in brought:
+            self._brought.discard(key)
+            self._keep(key, (), closed=False)
 
     def _release(self, keys: Iterable[Key]) -> None:
         for key in keys:

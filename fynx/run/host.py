@@ -350,7 +350,7 @@ class Host:
         return frozenset(names) if sas else None
 
     def children_asked(self, peer: str) -> frozenset[str]:
-        return frozenset(str(name) for sa in self._sas(peer) for name in sa.asked())
+        return frozenset(name for sa in self._sas(peer) for name in sa.asked() if isinstance(name, str))
 
     # Inside.
 
