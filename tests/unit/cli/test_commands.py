@@ -82,6 +82,18 @@ def test_check_prints_the_summary_as_json(fynx: Fynx) -> None:
     ]
 
 
+def test_L13_check_says_as_json_which_plugin_must_not_be_left_out(fynx: Fynx, site: Site) -> None:
+    decides = "@hookimpl\ndef fynx_authorize(request): return False\nimport os\nos._exit(3)\n"
+    site.install("acme-dist", acme=HEAD + decides)
+    file = fynx.write(GOOD_LITERAL.replace("plugins: [", "plugins: [acme, "))
+    done = fynx("check", "--json", file)
+    assert done.code == 5
+    (error,) = done.json["errors"]
+    assert (error["file"], error["path"]) == (file, "plugins")
+    assert error["what"] == ("plugin 'acme' (distribution acme-dist 1.2): ends the program (exit code 3) at its import")
+    assert "fynx plugins test acme" in error["remedy"]
+
+
 def test_warnings_go_to_stderr_and_do_not_fail(fynx: Fynx) -> None:
     done = fynx("check", fynx.write(GOOD_LITERAL, mode=0o644))
     assert done.code == 0

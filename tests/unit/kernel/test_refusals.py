@@ -43,6 +43,10 @@ WRONG = {
     "forgotten mark": (HEAD + "def fynx_ciphers(): return []", "'fynx_ciphers' lacks @hookimpl"),
     "forgotten mark and mistyped": (HEAD + "def fynx_cipher(): return []", "did you mean 'fynx_ciphers'"),
     "wrapper": (HEAD + "@hookimpl(wrapper=True)\ndef fynx_ciphers(): return (yield)", "is a wrapper"),
+    "another name": (
+        HEAD + "@hookimpl(specname='fynx_authorize')\ndef deny(request): return False",
+        "hook 'fynx_authorize' goes by another name here",
+    ),
     "argument too many": (HOOK + "def fynx_event(event, kernel): pass", "does not fit its specification"),
     "hook raises": (HOOK + "def fynx_ciphers(): raise OSError('disk')", "hook fynx_ciphers failed: OSError: disk"),
     "nothing returned": (returning("fynx_ciphers", "None"), "returned a NoneType, a list of Cipher is needed"),

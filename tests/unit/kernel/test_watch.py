@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -110,6 +112,67 @@ def test_a_call_inside_a_call_is_blamed_alone(watch: Watch) -> None:
 
     assert watch.call("outer", "x", outer) == "outer goes on"
     until(lambda: watch.counters() == {"inner.x.hung": 1})
+
+
+def test_what_the_host_does_for_a_plugin_takes_its_time_and_what_follows_is_watched(watch: Watch) -> None:
+    done: list[str] = []
+
+    def asked() -> None:
+        wait_until(time.monotonic() + 3 * LIMIT_S)
+        done.append("the host's own work")
+
+    def call() -> None:
+        watch.aside(asked)
+        wait_until(time.monotonic() + 20)
+
+    with pytest.raises(Overtime):
+        watch.call("acme", "x", call)
+    assert done == ["the host's own work"]
+
+
+class Looks:
+    """A clock that knows how often the watch has looked at a call whose time was over."""
+
+    def __init__(self) -> None:
+        self.began = self.over = 0.0
+
+    def __call__(self) -> float:
+        now = time.monotonic()
+        self.began = self.began or now
+        self.over += now - self.began > LIMIT_S
+        return now
+
+
+def test_a_call_is_not_broken_off_inside_of_logging_where_it_would_keep_a_lock() -> None:
+    """The plugin waits for a handler that another thread uses, until the watch has looked at it ten times."""
+    handler, plain = logging.StreamHandler(io.StringIO()), logging.Logger("acme")
+    held, looks, lock = threading.Event(), Looks(), handler.lock
+    assert lock is not None
+    plain.addHandler(handler)
+
+    def use() -> None:
+        with lock:
+            held.set()
+            until(lambda: looks.over > 10)
+
+    def call() -> None:
+        plain.warning("said")
+        forever()
+
+    user = threading.Thread(target=use)
+    user.start()
+    assert held.wait(30)
+    watch = Watch(LIMIT_S, looks)
+    watch.start()
+    with pytest.raises(Overtime):
+        watch.call("acme", "x", call)
+    watch.stop()
+    user.join()
+    free: list[bool] = []
+    other = threading.Thread(target=lambda: free.append(lock.acquire(blocking=False)))
+    other.start()
+    other.join()
+    assert free == [True]
 
 
 def test_each_step_of_a_generator_is_watched(watch: Watch) -> None:

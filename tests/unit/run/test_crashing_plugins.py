@@ -6,15 +6,19 @@ The plugins are installed as a distribution of third parties, the hosts are proc
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from fynx.config import load
-from fynx.errors import ConfigError
+from fynx.config import crashing, load
+from fynx.errors import ConfigError, PluginError
 from fynx.kernel import trial
 from fynx.kernel.file import FileCandidate
+from fynx.kernel.loader import boot
 from fynx.run.policy import at_start, host_policy
+from tests.unit.config.support import registry
 from tests.unit.run.processes import Site, free_port, peer, site  # noqa: F401  the fixture
 
 CRASHES = "import ctypes\nctypes.string_at(0)\n"
@@ -85,6 +89,34 @@ def test_L13_a_host_does_not_start_without_a_plugin_that_may_say_who_connects(
     assert f"plugin 'acme' (distribution acme-dist 1.2): {WHY}" in done.stderr
 
 
+DECIDE = "@hookimpl\ndef fynx_authorize(request):\n    return False\n"
+DECIDES = {
+    "by a name of another module": ("from acme_decide import fynx_authorize\n", HEAD + DECIDE),
+    "by all names of another module": ("from acme_decide import *\n", HEAD + DECIDE),
+    "inside of an if": ("if True:\n    " + DECIDE.replace("\n", "\n    ") + "\n", ""),
+    "by a call of the mark": ("fynx_authorize = hookimpl(lambda request: False)\n", ""),
+}
+
+
+@pytest.mark.parametrize("case", DECIDES)
+def test_L13_however_a_plugin_says_who_connects_it_is_not_left_out(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says, elsewhere = DECIDES[case]
+    (tmp_path / "acme_decide.py").write_text(elsewhere)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "acme_decide", raising=False)
+    whole = boot([], files=[candidate("acme", HEAD + says)])
+    monkeypatch.delitem(sys.modules, "acme_decide", raising=False)
+    assert whole.notify.authorizes
+    with pytest.raises(PluginError, match=r"^plugin 'acme' .*crashes the program"):
+        crashing(text(), [candidate("acme", HEAD + says + CRASHES)])
+
+
+def test_L13_a_plugin_that_says_nothing_of_who_connects_is_left_out() -> None:
+    assert crashing(text(), [candidate("acme", AUTH)]) == {"acme": WHY}
+
+
 TEXT = """
 peers:
   lost:
@@ -111,6 +143,35 @@ def test_a_peer_that_cannot_do_without_keeps_its_networks_closed_and_calls_nobod
     (child,) = policy.peers[0].children
     assert (child.local[0].start.hex(), child.remote[0].start.hex()) == ("c6336400", "cb007100")
     assert at_start(config, "lost") == ()
+
+
+KINDS = {
+    "a gateway with a pool": ("pool: road", "net: {local: [198.51.100.0/24], remote: [dynamic]}"),
+    "a client that asks for its address": ("request: [ipv4]", "net: {local: [dynamic], remote: [203.0.113.0/24]}"),
+    "an IKE SA without children": ("childless: true", ""),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_kind_of_peer_cannot_do_without_the_others_are_served(kind: str) -> None:
+    says, children = KINDS[kind]
+    crash, psk = "{acme: {}}", "{psk: {secret: a key of forty octets for these tests}}"
+    source = f"""
+host: {{plane: {{inproc: {{}}}}, pools: {{road: {{addresses: [198.18.0.0/24]}}}}}}
+peers:
+  lost:
+    remote: {{address: any, id: lost.test, auth: {crash}}}
+    local: {{id: me.test, auth: {crash}}}
+    children: {{{children}}}
+    {says}
+  good:
+    remote: {{address: 192.0.2.9, id: good.test, auth: {psk}}}
+    local: {{id: me.test, auth: {psk}}}
+    children: {{net: {{local: [198.51.100.0/24], remote: [203.0.113.0/24]}}}}
+"""
+    config = load(source, registry=registry(), left_out={"acme": WHY})
+    assert config.closed == {"lost"}
+    assert [one.name for one in host_policy(config, config.registry, resolve={}).peers] == ["lost", "good"]
 
 
 def test_nobody_knows_the_key_of_a_peer_that_is_closed() -> None:

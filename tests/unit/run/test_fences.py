@@ -18,7 +18,6 @@ from fynx.kernel import loader
 from fynx.kernel.limit import Overtime, within
 from fynx.kernel.notify import Listener, Notify
 from fynx.kernel.registry import PluginInfo
-from fynx.kernel.watch import Watch
 from fynx.plugin import Algorithms, AuthContext, AuthValue, Cipher, Datagram, EspSuite, Identity, Path
 from fynx.plugin.work import Sign, Verify
 from fynx.run import foreign
@@ -30,6 +29,7 @@ from fynx.run.watched import Watched
 from fynx_plugins.memory import Switchboard
 from tests.unit.kernel.conftest import site  # noqa: F401  the fixture
 from tests.unit.kernel.site import HEAD, Site
+from tests.unit.run.foreign import of_acme
 from tests.unit.run.pair import on_switchboard, packet, plane, registry, run, soon
 
 
@@ -249,14 +249,6 @@ class HangingPort(WildPort):
     def send(self, batch: Sequence[Datagram]) -> None:
         while True:
             pass
-
-
-def of_acme(kind: str, name: str) -> Watched:
-    """A registry in which this is another distribution's; what does not return is broken off after 50 ms."""
-    plugins = {"acme": PluginInfo("acme", "acme-dist", "1", "acme")}
-    found = Watched(replace(registry(), owners={(kind, name): "acme"}, plugins=plugins), Watch(0.05))
-    found.start()
-    return found
 
 
 def test_a_transport_that_does_not_return_loses_its_datagrams_and_is_broken_off(

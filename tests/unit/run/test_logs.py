@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import io
 import json
 import logging
@@ -304,3 +305,22 @@ def test_records_that_come_together_are_written_together_and_none_is_left_at_the
     assert written.getvalue().split() == [str(number) for number in range(100)]
     assert flushed[-1] == 100
     assert len(flushed) <= 3
+
+
+@pytest.mark.parametrize("refusal", [OSError(errno.ENOSPC, "no space"), ValueError("closed")], ids=["full", "closed"])
+def test_d8_a_log_that_cannot_be_written_for_once_is_written_afterwards(refusal: Exception) -> None:
+    refused = threading.Event()
+
+    class Disk(io.StringIO):
+        def flush(self) -> None:
+            if not refused.is_set():
+                refused.set()
+                raise refusal
+
+    written = Disk()
+    handler = patient.Patient(patient.Lines(written))
+    for text in ("while it is full", "afterwards"):
+        handler.handle(logging.LogRecord("fynx.run", logging.INFO, "", 0, text, (), None))
+        assert refused.wait(20)
+    handler.close()
+    assert written.getvalue().splitlines()[-1] == "afterwards"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from dataclasses import replace
 
@@ -76,3 +77,27 @@ def test_d11_a_thousand_calls_of_a_plugin_that_hangs_leave_other_handshakes_alon
 
     run(story)
     assert all(isinstance(one, FynxError) for one in outcomes)
+
+
+def test_d11_d8_refused_calls_are_told_once_until_one_is_taken_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(foreign, "MOST", 2)
+
+    async def episode(asked: foreign.Foreign) -> None:
+        method, outcomes = Slow(), list[object]()
+        for _ in range(6):
+            asked.ask("slow", "Sign", lambda: method.sign(CONTEXT), outcomes.append)
+        assert [type(one) for one in outcomes] == [FynxError] * 4
+        method.gate.set()
+        await soon(lambda: len(outcomes) == 6)
+
+    async def story() -> None:
+        asked = foreign.Foreign(asyncio.get_running_loop(), 60)
+        await episode(asked)
+        await episode(asked)
+        asked.close()
+
+    run(story)
+    told = [one.getMessage() for one in caplog.records]
+    assert told == ["plugin slow: Sign is refused, and what follows: 2 calls wait already"] * 2
