@@ -52,6 +52,10 @@ def test_a_payload_that_came_early_is_kept_before_others_are_joined(tmp_path: Pa
     run(build("gcc", "early_piece.c", tmp_path, "-O1", "-Wno-unused-function", *MEMORY))
 
 
+def test_dummies_in_transport_mode_fit_the_path(tmp_path: Path) -> None:
+    run(build("gcc", "dummies.c", tmp_path, "-O0", "-Wno-unused-function"))
+
+
 def test_keys_are_locked_and_wiped_and_packets_allocate_nothing(tmp_path: Path) -> None:
     run(build("gcc", "keys.c", tmp_path, "-O1", "-Wno-unused-function"))
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from fynx.errors import StateError
+from fynx.esp.engine import Engine, make_engine
 from fynx.esp.native import RECORD, WORKER, Addresses, upcalls
-from fynx.plugin import WorkerEnded
-from tests.unit.esp.workshop import child, make, outbound
+from fynx.plugin import Algorithms, Path, WorkerEnded
+from fynx.plugin.crypto import CipherKey
+from tests.unit.esp.workshop import ALGORITHMS, child, make, outbound
 
 
 def test_what_a_program_hands_over_is_counted_as_worker_0() -> None:
@@ -58,3 +64,64 @@ def test_when_the_last_sa_of_a_worker_goes_the_policy_alone_chooses() -> None:
             engine.remove(handle)
         ((_, packet),) = engine.send_inner([outbound()])
         assert int.from_bytes(packet[:4], "big") == 0x2002
+
+
+class Slow:
+    """A cipher that seals when it may."""
+
+    def __init__(self) -> None:
+        self.sealing, self.may = threading.Event(), threading.Event()
+        self._cipher = ALGORITHMS.ciphers[20, 128]
+        self.algorithms = Algorithms(ciphers={(20, 128): replace(self._cipher, key=self._key)})
+
+    def _key(self, raw: bytes) -> CipherKey:
+        return SlowKey(self, self._cipher.key(raw))
+
+
+class SlowKey:
+    def __init__(self, slow: Slow, key: CipherKey) -> None:
+        self._slow, self._key = slow, key
+
+    def seal(self, iv: bytes, plain: bytes, aad: bytes) -> bytes:
+        self._slow.sealing.set()
+        assert self._slow.may.wait(30)
+        return self._key.seal(iv, plain, aad)
+
+    def open(self, iv: bytes, sealed: bytes, aad: bytes) -> bytes:
+        return self._key.open(iv, sealed, aad)
+
+
+@contextlib.contextmanager
+def between(algorithms: Algorithms) -> Iterator[tuple[Engine, socket.socket, socket.socket]]:
+    """An engine with one worker, the host behind it and the peer before it."""
+    host, device = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    outer, far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    with host, device, outer, far:
+        for each in (outer, far):
+            each.bind(("127.0.0.1", 0))
+        far.settimeout(5)
+        engine = make_engine(providers=(), inproc=False, capacity=64, algorithms=algorithms)
+        engine.add_socket(outer.fileno(), socket.AF_INET, outer.getsockname()[1])
+        engine.add_tun(device.fileno(), 1400)
+        engine.start()
+        path = Path("127.0.0.1", outer.getsockname()[1], "127.0.0.1", far.getsockname()[1])
+        engine.install(child(path=path))
+        yield engine, host, far
+        engine.stop()
+
+
+def test_a_worker_that_ends_later_than_a_restart_waits_is_begun_again() -> None:
+    slow = Slow()
+    slow.may.set()
+    with between(slow.algorithms) as (engine, host, far):
+        slow.sealing.clear()
+        slow.may.clear()
+        host.send(outbound())
+        assert slow.sealing.wait(5)
+        with pytest.raises(StateError, match="did not end in time"):
+            engine.restart_worker(1)
+        slow.may.set()
+        assert select.select([engine.event_fd], [], [], 5)[0], "it ended, and says so"
+        assert WorkerEnded(1, "out") in engine.drain()
+        host.send(outbound())
+        assert [far.recv(2048)[4:8] for _ in range(2)] == [bytes([0, 0, 0, n]) for n in (1, 2)]

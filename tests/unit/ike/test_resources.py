@@ -7,13 +7,14 @@ from collections import Counter
 import pytest
 
 from fynx.errors import PeerFault
-from fynx.events import ChildDiffers, ChildRefused, ChildRekeyed, Event
+from fynx.events import ChildDiffers, ChildRefused, ChildRekeyed, Event, IkeDown
 from fynx.ike import resources
 from fynx.ike.child import ChildSa, Group
-from fynx.ike.effects import Rekey, TerminateChild
+from fynx.ike.effects import Ask, Effect, Emit, Rekey, Remove, TerminateChild
 from fynx.ike.policy import ChildPolicy
 from fynx.ike.sa import IkeSa
 from fynx.plugin import EspSuite
+from fynx.plugin.work import InstallChild
 from fynx.wire.iana import NotifyType
 from fynx.wire.payload import NotifyPayload
 from tests.unit.ike.pair import Pair, Side, peer, selector
@@ -21,8 +22,8 @@ from tests.unit.ike.pair import Pair, Side, peer, selector
 NETS = ("198.51.100.0/25", "203.0.113.0/25")
 
 
-def up(workers: int = 2, others: int = 2, *, left: int = 32, right: int = 32) -> Pair:
-    pair = Pair(left={"resources": left}, right={"resources": right})
+def up(workers: int = 2, others: int = 2, *, left: int = 32, right: int = 32, **dials: object) -> Pair:
+    pair = Pair(left={"resources": left, **dials}, right={"resources": right})
     pair.left.endpoint.workers, pair.right.endpoint.workers = workers, others
     pair.up()
     return pair
@@ -149,6 +150,39 @@ def test_one_that_the_peer_deleted_is_not_made_again() -> None:
     pair.right.endpoint.pump(sa_of(pair.right))
     pair.settle()
     assert bound(pair.left) == bound(pair.right) == [0, 1]
+
+
+@pytest.mark.parametrize("waits", [None, 1])
+def test_the_sa_of_a_worker_that_the_peer_deletes_goes_at_once(waits: int | None) -> None:
+    """As long as the plane had it, its worker would send on it. Nor does it wait for what another worker is to get."""
+    pair = up()
+    if waits is not None:
+        sa_of(pair.left).start(36, child="net", resource=waits)
+    ours, theirs = child_of(pair.left, 2), child_of(pair.right, 2)
+    sa_of(pair.right).start(37, delete_child=theirs.handle)
+    pair.right.endpoint.pump(sa_of(pair.right))
+    pair.settle()
+    assert Remove(ours.handle, confirmed=True) in pair.left.effects
+    assert Remove(theirs.handle, confirmed=True) in pair.right.effects
+
+
+def test_who_authenticates_again_deletes_the_old_ones_when_each_worker_has_a_new_one() -> None:
+    pair = up(reauth_s=100.0)
+    before = len(pair.right.effects)
+    pair.now = 101.0
+    pair.left.endpoint.tick(pair.now)
+    pair.settle()
+    assert [word for effect in pair.right.effects[before:] if (word := step(effect))] == [*["new"] * 3, "old gone"]
+    assert bound(pair.left) == bound(pair.right) == [0, 1, 2]
+
+
+def step(effect: Effect) -> str:
+    match effect:
+        case Ask(work=InstallChild()):
+            return "new"
+        case Emit(event=IkeDown()):
+            return "old gone"
+    return ""
 
 
 def test_the_child_is_taken_down_with_all_of_them() -> None:

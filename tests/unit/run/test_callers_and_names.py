@@ -14,8 +14,9 @@ from fynx.run.failures import HostError
 from fynx.run.host import Host
 from fynx.run.resolve import MOST, Resolver, sort_out, source_for
 from fynx.run.words import describe
+from fynx.wire.iana import ExchangeType
 from fynx_plugins.memory import Switchboard
-from tests.unit.run.pair import on_switchboard, psk, registry, run
+from tests.unit.run.pair import on_switchboard, pair, psk, registry, run
 
 
 def test_addresses_are_sorted_by_kind() -> None:
@@ -101,6 +102,21 @@ def test_a_name_that_does_not_resolve_is_said_so(monkeypatch: pytest.MonkeyPatch
             await left.up("right", timeout_s=5)
         assert caught.value.remedy == "getent ahosts vpn.example.net"
         await left.stop()
+
+    run(test)
+
+
+def test_what_is_asked_of_a_peer_and_is_no_child_has_no_name() -> None:
+    """A child may be called "None"."""
+
+    async def test() -> None:
+        async with pair() as both:
+            await both.left.up("right", timeout_s=5)
+            (sa,) = both.left.driver.endpoint.sas.values()
+            sa.start(ExchangeType.INFORMATIONAL, liveness=True)
+            assert both.left.children_asked("right") == frozenset()
+            sa.start(ExchangeType.CREATE_CHILD_SA, child="None")
+            assert both.left.children_asked("right") == {"None"}
 
     run(test)
 

@@ -9,18 +9,23 @@ from typing import Any, cast
 
 import pytest
 
-from fynx.config import Child, Choice
-from fynx.config.model import Pool
+from fynx.config import Child, Choice, Remote
+from fynx.config.model import Config, Pool
+from fynx.ike.policy import HostPolicy
 from fynx.plugin import ChildKeys, ChildSpec, EspSuite, Path, Plane, Policy, Secret, Selector
 from fynx.run.guards import Guards
 from fynx.run.policy import host_policy
 from fynx_plugins.memory import MemoryConfig
-from tests.unit.run.pair import config, registry
+from tests.unit.run.pair import config, psk, registry
 
 POOLS = {"office": Pool(addresses=("198.18.0.0/24", "fd00:77::/64"), fixed={"one.test": ("198.18.5.9",)})}
 POOL = ["198.18.0.0-198.18.0.255", "fd00:77::-fd00:77::ffff:ffff:ffff:ffff", "198.18.5.9-198.18.5.9"]
 GATEWAY = Child(local=("10.1.0.0/16",), remote=("dynamic",))
 WHOLE = Selector(bytes((10, 1, 0, 0)), bytes((10, 1, 255, 255)))
+ROAMING = Child(local=("10.1.0.0/16",), remote=("0.0.0.0/0",))
+ANYONE = Remote(address=("any",), id="right.test", auth=psk())
+BROUGHT = ("right", "net c6120909-c6120909")
+"""The guard of 198.18.9.9, which some client brought."""
 
 
 @dataclass
@@ -129,8 +134,7 @@ def test_who_comes_after_down_closes_the_pool_again() -> None:
 def test_a_reload_without_the_connection_opens_the_pool() -> None:
     made, plane = guards(GATEWAY, pool="office")
     made.begin(())
-    without = replace(made.config, peers={"right": replace(made.config.peers["right"], children={})})
-    made.change(without, host_policy(without, registry(), resolve={}))
+    made.change(*without_children(made))
     assert plane.closed == {}
 
 
@@ -140,6 +144,62 @@ def test_a_kept_guard_of_one_address_gives_way_to_that_of_its_pool() -> None:
     plane.closed[kept] = ()
     made.begin([kept])
     assert list(plane.closed) == [("right", "net")]
+
+
+def test_a_kept_guard_of_a_brought_address_stands_until_an_administrator_opens_it() -> None:
+    made, plane = guards(ROAMING, remote=ANYONE)
+    plane.closed[BROUGHT] = ()
+    made.begin([BROUGHT])
+    assert (list(plane.closed), made.is_open("right")) == ([BROUGHT], False)
+    made.open("right")
+    assert (list(plane.closed), made.is_open("right")) == ([], True)
+
+
+def test_what_a_client_that_died_had_is_not_called_open() -> None:
+    made, plane = guards(ROAMING, remote=ANYONE)
+    made.begin(())
+    made.installed(leased(1, "198.18.9.9"))
+    made.removed(leased(1, "198.18.9.9"), confirmed=False)
+    assert (list(plane.closed), made.is_open("right")) == ([BROUGHT], False)
+
+
+def test_a_reload_without_the_connection_opens_what_its_dead_clients_had() -> None:
+    made, plane = guards(ROAMING, remote=ANYONE)
+    made.begin(())
+    made.installed(leased(1, "198.18.9.9"))
+    made.removed(leased(1, "198.18.9.9"), confirmed=False)
+    made.change(*without_children(made))
+    assert plane.closed == {}
+
+
+def test_clients_that_come_and_go_leave_nothing_in_memory() -> None:
+    made, _ = guards(ROAMING, remote=ANYONE)
+    made.begin(())
+    for number in range(20):
+        made.installed(leased(number, f"198.18.9.{number}"))
+        made.removed(leased(number, f"198.18.9.{number}"), confirmed=True)
+    made.installed(leased(20, "198.18.9.20"))
+    made.closing.add(("right", ""))
+    made.removed(leased(20, "198.18.9.20"), confirmed=False)
+    assert not made._standing
+    assert not made._silent
+
+
+def test_a_reload_from_an_address_to_any_keeps_closed_what_an_sa_still_carries() -> None:
+    """Else it would go in clear when that SA dies."""
+    made, plane = guards(ROAMING)
+    made.begin(())
+    spec = replace(leased(1, "198.18.9.9"), remote_ts=(Selector(bytes(4), b"\xff" * 4),))
+    made.installed(spec)
+    roaming = replace(made.config, peers={"right": replace(made.config.peers["right"], remote=ANYONE)})
+    made.change(roaming, host_policy(roaming, registry(), resolve={}))
+    made.removed(spec, confirmed=False)
+    assert [[written(one) for one in remote] for remote in plane.closed.values()] == [["0.0.0.0-255.255.255.255"]]
+
+
+def without_children(made: Guards) -> tuple[Config, HostPolicy]:
+    without = replace(made.config, peers={"right": replace(made.config.peers["right"], children={})})
+    return without, host_policy(without, registry(), resolve={})
 
 
 def written(selector: Selector) -> str:
