@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
@@ -105,7 +106,8 @@ class Watch:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             except Overtime:
-                self.call(plugin, what, steps.close)  # one that caught it may go on: it ends now, under the watch
+                with suppress(Exception):  # one that caught it may go on: it ends now, under the watch
+                    self.call(plugin, what, steps.close)
                 raise
             try:
                 step = partial(steps.send, (yield asked))

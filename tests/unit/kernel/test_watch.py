@@ -186,6 +186,31 @@ def test_each_step_of_a_generator_is_watched(watch: Watch) -> None:
         next(driven)
 
 
+def refusing_to_end() -> Generator[None, Any, None]:
+    with suppress(BaseException):
+        forever()
+    with suppress(GeneratorExit):
+        yield
+    yield
+
+
+def excusing_itself() -> Generator[None, Any, None]:
+    with suppress(BaseException):
+        forever()
+    try:
+        yield
+    finally:
+        raise ValueError("another excuse")
+
+
+@pytest.mark.parametrize("steps", [refusing_to_end, excusing_itself])
+def test_a_generator_that_is_closed_badly_is_still_said_to_have_hung(
+    watch: Watch, steps: Callable[[], Generator[None, Any, None]]
+) -> None:
+    with pytest.raises(Overtime):
+        next(watch.drive("acme", "x", steps()))
+
+
 def test_what_a_generator_is_told_and_returns_passes_through(watch: Watch) -> None:
     def steps() -> Generator[Any, Any, str]:
         heard = yield "ask"
