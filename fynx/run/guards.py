@@ -83,7 +83,7 @@ class Guards:
 
     def removed(self, child: ChildSpec, *, confirmed: bool) -> None:
         """Opens what this was the last SA of, when the peer confirmed and nobody wants it back."""
-        key = self._key(child)
+        key = self._under(child)
         left = self._standing.get(key, set())
         left.discard(child.handle)
         if not left:
@@ -179,6 +179,11 @@ class Guards:
             return child.peer, child.child
         remote = "+".join(f"{each.start.hex()}-{each.end.hex()}" for each in child.remote_ts)
         return child.peer, f"{child.child} {remote}"
+
+    def _under(self, child: ChildSpec) -> Key:
+        """The key that it was installed under; a reload may have changed whose addresses are configured."""
+        whole = child.peer, child.child
+        return whole if child.handle in self._standing.get(whole, ()) else self._key(child)
 
     def _known(self, key: Key) -> bool:
         peer = self.config.peers.get(key[0])

@@ -185,16 +185,19 @@ def test_clients_that_come_and_go_leave_nothing_in_memory() -> None:
     assert not made._silent
 
 
-def test_a_reload_from_an_address_to_any_keeps_closed_what_an_sa_still_carries() -> None:
-    """Else it would go in clear when that SA dies."""
+@pytest.mark.parametrize(("confirmed", "closed"), [(False, [["0.0.0.0-255.255.255.255"]]), (True, [])])
+def test_a_reload_from_an_address_to_any_keeps_closed_what_an_sa_still_carries(
+    confirmed: bool, closed: list[list[str]]
+) -> None:
+    """Else it would go in clear when that SA dies; when the peer confirms its end it opens."""
     made, plane = guards(ROAMING)
     made.begin(())
     spec = replace(leased(1, "198.18.9.9"), remote_ts=(Selector(bytes(4), b"\xff" * 4),))
     made.installed(spec)
     roaming = replace(made.config, peers={"right": replace(made.config.peers["right"], remote=ANYONE)})
     made.change(roaming, host_policy(roaming, registry(), resolve={}))
-    made.removed(spec, confirmed=False)
-    assert [[written(one) for one in remote] for remote in plane.closed.values()] == [["0.0.0.0-255.255.255.255"]]
+    made.removed(spec, confirmed=confirmed)
+    assert [[written(one) for one in remote] for remote in plane.closed.values()] == closed
 
 
 def without_children(made: Guards) -> tuple[Config, HostPolicy]:
