@@ -39,6 +39,10 @@ class BrokenOff(BaseException):
     """Thrown into a call that took too long. No ``Exception``, so that a plugin that catches those lets it pass."""
 
 
+class _Nothing(BaseException):
+    """Thrown and caught at once, see ``_take_back``."""
+
+
 @dataclass(slots=True)
 class _Call:
     plugin: str
@@ -123,7 +127,7 @@ class Watch:
         if not one.struck:
             return
         with self._lock:
-            _throw(self._thread, None)
+            _take_back(self._thread)
         if outer is not None:
             outer.began = self._clock()
 
@@ -163,6 +167,16 @@ def reach_system_calls() -> None:
 
 def _woken(_number: int, _frame: FrameType | None) -> None:
     """Nothing to do: Python looks for a thrown exception when it comes here."""
+
+
+def _take_back(thread: int) -> None:
+    """On that thread itself. Only the delivery of an exception ends the interpreter's search for one: as long as it
+    searches, Python 3.11 is slow, and any profiler or debugger makes it search for ever."""
+    _throw(thread, None)
+    with suppress(_Nothing):
+        _throw(thread, _Nothing)
+        while True:
+            pass
 
 
 def _throw(thread: int, what: type[BaseException] | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -234,3 +236,30 @@ def test_no_thread_stays_when_the_watch_is_stopped() -> None:
     while any(one.name == "plugin-watch" and one.is_alive() for one in threading.enumerate()):
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+SEARCHES = """
+import sys
+from contextlib import suppress
+from fynx.kernel.limit import Overtime
+from fynx.kernel.watch import Watch
+
+def forever():
+    while True:
+        pass
+
+watch = Watch(0.05)
+watch.start()
+with suppress(Overtime):
+    watch.call("acme", "task", forever)
+watch.stop()
+sys.setprofile(lambda *_: None)
+(lambda: None)()
+print("done")
+"""
+
+
+def test_after_a_call_was_broken_off_the_interpreter_looks_for_no_exception_any_more() -> None:
+    """It would look for ever at the first call that a profiler or a debugger follows."""
+    done = subprocess.run([sys.executable, "-c", SEARCHES], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "done\n"
