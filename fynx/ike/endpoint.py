@@ -13,7 +13,7 @@ from itertools import count
 
 from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused
-from fynx.ike import commands, lifetimes, parallel, reauth, replies, succession, twins, upkeep
+from fynx.ike import commands, lifetimes, parallel, reauth, replies, standby, succession, twins, upkeep
 from fynx.ike.admission import Admission, Peers, first_header
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
@@ -114,8 +114,8 @@ class Endpoint:
         """Authenticated traffic came in on this child: the peer lives."""
         sa = self.handles.get(handle)
         if sa is not None:
-            self.now = sa.heard_at = now
-            upkeep.carried(self, sa, handle)
+            sa.heard_at = now
+            standby.heard(sa, handle)
 
     def used(self, now: float, handle: int, packets: int, octets: int) -> None:
         """What a child has carried so far, for its limits of use; called every few seconds."""

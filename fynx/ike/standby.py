@@ -21,11 +21,10 @@ def covered(sa: IkeSa, name: str, selectors: Pairs) -> bool:
     if sa.policy.unique != "replace":
         return False
     siblings = (one for one in sa.services.siblings(sa) if one.established and one.successor is None)
-    return any(carries(sibling, name, selectors) for sibling in siblings)
+    return any(_carries(sibling, name, selectors) for sibling in siblings)
 
 
-def carries(sa: IkeSa, name: str, selectors: Pairs) -> bool:
-    """This IKE SA itself sends for these networks."""
+def _carries(sa: IkeSa, name: str, selectors: Pairs) -> bool:
     return any(
         child.name == name and child.current and not child.held and (child.local_ts, child.remote_ts) == selectors
         for child in sa.children.values()
@@ -39,15 +38,12 @@ def answered(sa: IkeSa, child: ChildSa, request: int | None) -> None:
     child.proof = request + sa.window.size if request is not None else 0
 
 
-def spoken(sa: IkeSa, request: int) -> list[ChildSa]:
-    """The peer has spoken on this IKE SA: it has what we answered before, see ``answered``. Those that this shows."""
-    shown = [one for one in sa.children.values() if not one.proved and (request >= one.proof or not one.proof)]
-    for child in shown:
-        child.proved = True
+def spoken(sa: IkeSa, request: int) -> None:
+    """The peer has spoken on this IKE SA: it has what we answered before, see ``hold``."""
     for child in sa.children.values():
+        child.proved = child.proved or request >= child.proof or not child.proof
         if child.proved:
             _send(sa, child)
-    return shown
 
 
 def moved(sa: IkeSa) -> None:
@@ -60,7 +56,7 @@ def waits(sa: IkeSa, patience_s: float) -> bool:
     """The peer has not shown yet that it has all it asked for. Who repeats no request any more has it, or wants it
     not."""
     now = sa.services.now
-    return any(not child.proved and now - child.since < patience_s for child in sa.children.values())
+    return any(child.held and not child.proved and now - child.since < patience_s for child in sa.children.values())
 
 
 def unheard(sa: IkeSa) -> bool:
@@ -68,10 +64,11 @@ def unheard(sa: IkeSa) -> bool:
     return any(not child.proved and not child.proof for child in sa.children.values())
 
 
-def heard(sa: IkeSa, child: ChildSa) -> None:
+def heard(sa: IkeSa, handle: int) -> None:
     """The peer uses this child."""
-    child.proved = True
-    _send(sa, child)
+    if handle in sa.children:
+        sa.children[handle].proved = True
+        _send(sa, sa.children[handle])
 
 
 def settle(sa: IkeSa) -> None:
@@ -80,7 +77,7 @@ def settle(sa: IkeSa) -> None:
     waiting = [(one, child) for one in sa.services.siblings(sa) for child in one.children.values() if child.held]
     for sibling, child in sorted(waiting, key=lambda pair: (pair[1].proved, pair[1].handle), reverse=True):
         selectors = child.local_ts, child.remote_ts
-        if not covered(sibling, child.name, selectors) and not carries(sibling, child.name, selectors):
+        if not covered(sibling, child.name, selectors) and not _carries(sibling, child.name, selectors):
             _send(sibling, child)
 
 
@@ -98,15 +95,10 @@ def succeed(sa: IkeSa, child: ChildSa, *, known: bool = False) -> None:
     """``child`` goes; if it sent, the newest of those that stay does. ``known``: to the peer, for certain."""
     near = (one for one in (sa, *sa.services.siblings(sa)) if one.established and not one.closing)
     alike = [other for one in near for other in one.children.values() if _alike(other, child) and other is not child]
-    ready = [other for other in alike if _ready(other, known=known)]
-    if child.sends and ready:
+    sending = [other for other in alike if other.sends and (other.proved or not known) and _lasts(other)]
+    if child.sends and sending:
         child.sends = False
-        activate(sa, max(ready, key=lambda one: (one.current, one.handle)))
-
-
-def _ready(child: ChildSa, *, known: bool) -> bool:
-    """Also one that waits behind a newer one, where the peer has it."""
-    return _lasts(child) and (child.proved or (child.sends and not known)) and (child.sends or child.held)
+        activate(sa, max(sending, key=lambda one: (one.current, one.handle)))
 
 
 def _lasts(child: ChildSa) -> bool:

@@ -85,18 +85,14 @@ def _give_way(endpoint: Endpoint, sa: IkeSa, winner: IkeSa) -> None:
 
 
 def child(sa: IkeSa, new: ChildSa) -> None:
-    """``new`` has just been made, by either, or the peer has just shown that it has it. The one that goes waits for
-    that: an answer may be lost."""
-    if new.state not in (ChildState.CREATED, ChildState.ACTIVE):
-        return  # replaced already
+    """``new`` has just been made, by either."""
     for other in sa.children.named(new.name):
         if other.ours is new.ours or other.state is not ChildState.ACTIVE:
             continue
         if other.resource or new.resource:  # several are wanted (RFC 9611)
             continue
-        redundant, stays = sorted((new, other), key=lambda one: one.low)
-        same = (other.local_ts, other.remote_ts) == (new.local_ts, new.remote_ts)
-        if same and redundant.ours and stays.proved:
+        redundant = min(new, other, key=lambda one: one.low)
+        if (other.local_ts, other.remote_ts) == (new.local_ts, new.remote_ts) and redundant.ours:
             redundant.advance(ChildEvent.REPLACED)
             sa.start(ExchangeType.INFORMATIONAL, delete_child=redundant.handle)
             return

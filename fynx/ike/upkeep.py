@@ -327,22 +327,12 @@ def verified(endpoint: Endpoint, sa: IkeSa, path: Path, request: int) -> None:
     """A message of this SA that did not come before verified: the peer lives, and is where it came from.
     ``request``: the id of a request, -1 for a response."""
     sa.heard_at = endpoint.now
-    for child in standby.spoken(sa, request):
-        twins.child(sa, child)
+    standby.spoken(sa, request)
     if path == sa.path:
         return
     if sa.established and not _may_move(sa):
         return
     _move(endpoint, sa, path)
-
-
-def carried(endpoint: Endpoint, sa: IkeSa, handle: int) -> None:
-    """A packet of the peer came through this child: the peer has it."""
-    child = sa.children.get(handle)
-    if child is not None and not child.proved:
-        standby.heard(sa, child)
-        twins.child(sa, child)
-        endpoint.pump(sa)
 
 
 def _may_move(sa: IkeSa) -> bool:

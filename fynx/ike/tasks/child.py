@@ -273,7 +273,7 @@ class ChildTask:
             yield from self.kex.accept(choice.ke, message)
         self.spi_in = yield from self._reserve()
         translated = transport.translated(self.sa, tsr, tsi) if policy.mode == "transport" else None
-        held = self.old is None and self._covered(policy, (local, remote), message)
+        held = self.old is None and standby.covered(self.sa, policy.name, (local, remote))
         outbound = self.old is None and not held
         agreed = Agreed(policy, choice, self.spi_in, local, remote, outbound, translated, terms.tfc_allowed)
         agreed.aggregation = aggregation(policy, terms)
@@ -300,13 +300,6 @@ class ChildTask:
         if self.nr:
             self.answer.append(NoncePayload(self.nr))
         self.answer += [*self.kex.payloads(), _ts(remote, initiator=True), _ts(local, initiator=False)]
-
-    def _covered(self, policy: ChildPolicy, selectors: standby.Pairs, message: Incoming) -> bool:
-        """Another child carries the same, unless both are wanted (RFC 9611)."""
-        if standby.covered(self.sa, policy.name, selectors):
-            return True
-        several = policy.resources and resources.heard(message)
-        return not several and standby.carries(self.sa, policy.name, selectors)
 
     def _check_time(self, message: Incoming) -> None:
         """Whether a child may be made now, and which one it replaces (section 2.25)."""
