@@ -39,7 +39,7 @@ def answered(sa: IkeSa, child: ChildSa, request: int | None) -> None:
 
 
 def spoken(sa: IkeSa, request: int) -> None:
-    """The peer has spoken on this IKE SA: it has what we answered before, see ``hold``."""
+    """The peer has spoken on this IKE SA: it has what we answered before, see ``answered``."""
     for child in sa.children.values():
         child.proved = child.proved or request >= child.proof or not child.proof
         if child.proved:

@@ -4,14 +4,13 @@ sections 2.8, 2.8.1). What ``test_interleavings`` meets by chance stands here by
 from __future__ import annotations
 
 from fynx.ike.child import ChildSa
-from fynx.ike.effects import InitiateChild, Rekey, Terminate, TerminateChild
+from fynx.ike.effects import Rekey, Terminate
 from fynx.ike.states import ChildState
 from fynx.sim.node import Node
 from fynx.sim.world import Sent
 from fynx.wire.iana import ExchangeType
-from tests.sim.crossings import PACKET, calm, initiate, newest, two
-from tests.sim.invariants import violations
-from tests.sim.rig import ALICE, BOB, Pair
+from tests.sim.crossings import initiate, newest, two
+from tests.sim.rig import BOB, Pair
 
 RESPONSE = 0x20
 
@@ -30,40 +29,6 @@ def without_answers_of(pair: Pair, address: str) -> None:
         return sent.source[0] == address and exchange == ExchangeType.CREATE_CHILD_SA and bool(flags & RESPONSE)
 
     pair.world.intercept = lambda sent: () if sent.source[1] == 500 and lost(sent) else (sent,)
-
-
-def both_made_one() -> tuple[Pair, ChildSa, ChildSa]:
-    """Bob lacks Alice's answer, and Alice's own child, which he has, is the redundant one: its nonce is the lower one
-    in every second world. The pair, the one that stays and the other, as Alice has them."""
-    for seed in range(64):
-        pair = two(seed)
-        pair.up()
-        pair.alice.command(TerminateChild("bob", "one"))
-        calm(pair)
-        without_answers_of(pair, ALICE)
-        pair.alice.command(InitiateChild("bob", "one"))
-        pair.bob.command(InitiateChild("alice", "one"))
-        pair.world.run(1.0)
-        stays, own = sorted(children(pair.alice), key=lambda child: child.ours)
-        if own.low < stays.low:
-            return pair, stays, own
-    raise AssertionError("the nonces are not random")
-
-
-def test_of_two_children_that_both_made_at_once_one_goes_when_the_peer_has_the_other() -> None:
-    """Bob asks again and again for the one that stays: Alice's own, though redundant, is all that he has."""
-    pair, stays, redundant = both_made_one()
-    assert [child.spi_in for child in children(pair.bob)] == [redundant.spi_out]
-    assert redundant.state is ChildState.ACTIVE, "not yet"
-    pair.world.intercept = None
-    pair.world.run(60.0)
-    pair.bob.send_packet(newest(pair.bob, "one"), PACKET)
-    pair.world.run(1.0)
-    pair.alice.endpoint.activity(pair.alice.clock.now, stays.handle)
-    pair.alice.pump()
-    calm(pair)
-    assert children(pair.alice) == [stays]
-    assert violations(pair) == []
 
 
 def test_what_the_peer_is_rekeying_sends_when_the_newer_ike_sa_beside_it_goes() -> None:

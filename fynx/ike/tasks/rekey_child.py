@@ -42,6 +42,7 @@ def lost(old: ChildSa, ni: bytes, nr: bytes) -> bool:
 def finish(sa: IkeSa, old: ChildSa, new: ChildSa, *, lost: bool) -> None:
     """Our rekey stands: the old SA goes, or, when the peer's rekey wins, our own new one."""
     if lost:
+        new.advance(ChildEvent.REPLACED)  # on its way out: the peer is not to rekey it
         sa.start(ExchangeType.INFORMATIONAL, delete_child=new.handle)
         _replaced(sa, old)
         return

@@ -302,8 +302,8 @@ async def test_check_rekey_needed_lists_spis_past_the_soft_limit_in_bytes() -> N
     async with pair(client=replace(QUICK, lifetime=SaLifetime(soft_bytes=100, hard_bytes=100000))) as both:
         assert both.client.check_rekey_needed() == []
         await both.client.send_batch([both.packet(bytes(100))])
+        assert both.client.check_rekey_needed() == both.client.child_spis()  # at once: it is replaced in a moment
         await both.session.recv_packet()
-        await soon(lambda: both.client.check_rekey_needed() == both.client.child_spis())
 
 
 @looped
