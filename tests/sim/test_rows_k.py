@@ -26,7 +26,7 @@ from tests.unit.ike.algorithms import (
     X25519,
     ike,
 )
-from tests.unit.wire.effort import calls
+from tests.work import calls
 
 GOOD = encode_proposals((ike(GCM_256, PRF_384, X25519), ike(GCM_128, PRF_256, X25519, number=2)))
 SECOND = int.from_bytes(GOOD[2:4], "big")

@@ -41,7 +41,7 @@ from tests.unit.ike.algorithms import (
     esp,
     ike,
 )
-from tests.unit.wire.effort import calls
+from tests.work import calls
 
 POLICY = (ike(GCM_256, GCM_128, PRF_384, PRF_256, X25519, ECP_256), ike(CBC_256, SHA256, PRF_256, MODP_2048))
 ESP_POLICY = (esp(GCM_256, GCM_128), esp(CBC_256, SHA256, NO_ESN))

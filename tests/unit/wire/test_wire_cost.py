@@ -22,7 +22,7 @@ from fynx.wire.payload import (
     VendorPayload,
 )
 from fynx.wire.proposal import MAX_TRANSFORMS, transform
-from tests.unit.wire.effort import calls
+from tests.work import calls
 
 NORMAL, REFUSED, LARGEST = 300, 1000, 12_000
 """Calls: for a message as peers send it, for an offer that is refused by its size, for the largest that is read."""
