@@ -182,7 +182,7 @@ def test_a_strict_reverse_path_filter_is_named_by_status_log_and_doctor(
     host_to_host(world, OUTER)
     world.start()
     what = f"nothing that {OUTER['right']} sends gets through"
-    assert f"rp_filter is strict on eth0: {what}" in left.log()
+    left.logs(f"rp_filter is strict on eth0: {what}")
     assert what in left.ask("status").stderr
     with pytest.raises(FynxError):
         left.up()

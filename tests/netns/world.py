@@ -202,6 +202,10 @@ class Gateway:
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    def logs(self, words: str) -> None:
+        """The log is written in batches: what a caller knows to have happened may be said a moment later."""
+        until(lambda: words in self.log(), f"{self.side} logs {words!r}")
+
     @property
     def _socket(self) -> Path:
         return self.folder / "run" / f"{self.site['name']}.sock"
