@@ -6,13 +6,12 @@ Codes are those of the error reference in the documentation (1001 … 9001), sho
 from __future__ import annotations
 
 from enum import Enum
-from typing import ClassVar
 
 
 class FynxError(Exception):
     """Base of all errors raised by Fynx. ``code`` is the number shown as ``FYNX-nnnn``."""
 
-    code: ClassVar[int] = 9001
+    code: int = 9001
     remedy: str = "fynx doctor looks at this machine; the log of the host says what came before"
     """What to try next; an error that knows better says so itself."""
 
@@ -24,7 +23,7 @@ class FynxError(Exception):
 class ConfigError(FynxError):
     """The configuration cannot be used. Carries every problem found, each with place, reason and remedy."""
 
-    code: ClassVar[int] = 1005
+    code: int = 1005
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
@@ -51,7 +50,7 @@ class Problem:
 class PluginError(FynxError):
     """A plugin broke its contract. ``plugin`` and ``distribution`` name the culprit."""
 
-    code: ClassVar[int] = 9001
+    code: int = 9001
     remedy = "fynx plugins test NAME finds what is wrong; without it: take it off the list"
 
     def __init__(self, plugin: str, why: str, *, distribution: str = "", path: str = "") -> None:
@@ -68,7 +67,7 @@ class PeerFault(FynxError):
     ``data`` is the notification data (for example the group wanted, with INVALID_KE_PAYLOAD).
     """
 
-    code: ClassVar[int] = 1001
+    code: int = 1001
     remedy = "the log of the peer says what it sent, a capture shows it"
 
     def __init__(self, notify: int, why: str, data: bytes = b"") -> None:
@@ -79,7 +78,7 @@ class PeerFault(FynxError):
 class Dropped(FynxError):
     """The input is refused *silently*: counted under ``reason``, never answered."""
 
-    code: ClassVar[int] = 1001
+    code: int = 1001
     remedy = "nothing is to be done for safety; the counters of fynx status --json tell how often"
 
     def __init__(self, reason: Drop, why: str = "") -> None:
@@ -90,21 +89,21 @@ class Dropped(FynxError):
 class AuthFailed(FynxError):
     """The peer's proof of identity does not hold (RFC 7296 section 2.15)."""
 
-    code: ClassVar[int] = 2001
+    code: int = 2001
     remedy = "compare the secret and both identities on both sides"
 
 
 class CryptoError(FynxError):
     """An algorithm refused its input (bad tag, bad public value, bad length)."""
 
-    code: ClassVar[int] = 2002
+    code: int = 2002
     remedy = "fynx algorithms lists what is there; write the same words on both sides"
 
 
 class StateError(FynxError):
     """The operation does not fit the state of the security association."""
 
-    code: ClassVar[int] = 3001
+    code: int = 3001
     remedy = "fynx status names what stands now"
 
     def __init__(self, why: str = "", remedy: str = "") -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fynx import config, errors
+from fynx import config, errors, faults
 from fynx.config import model
 from fynx.plugin import hookspecs
+from fynx.recovery import ErrorCode
+from fynx.run import failures
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")), *ROOT.glob("benches/*.md")]
@@ -80,10 +82,22 @@ def test_every_reason_to_drop_stands_in_the_page_of_errors() -> None:
     assert not {reason for reason in reasons if f"`{reason}`" not in page}
 
 
-def test_every_error_code_stands_in_the_page_of_errors() -> None:
+@pytest.mark.parametrize("code", ErrorCode, ids=str)
+def test_every_error_code_has_its_place_in_the_page_of_errors(code: ErrorCode) -> None:
+    """The place names the classes that have the code, says what they mean, and what to do."""
     page = (ROOT / "docs/errors.md").read_text()
-    classes = [one for one in vars(errors).values() if inspect.isclass(one) and issubclass(one, errors.FynxError)]
-    assert not {one for one in classes if f"FYNX-{one.code}" not in page or f"`{one.__name__}`" not in page}
+    (place,) = re.findall(rf"^### {code}\n(.*?)(?=^#)", page, re.DOTALL | re.MULTILINE)
+    classes = [one for module in (errors, faults, failures) for one in vars(module).values() if inspect.isclass(one)]
+    named = {one.__name__ for one in classes if issubclass(one, errors.FynxError) and code_of_class(one) == code}
+    assert named == set(re.findall(r"`(\w+)`", place.partition(":")[0]))
+    assert len(place.partition("What to do: ")[2]) > 40
+
+
+def code_of_class(kind: type[errors.FynxError]) -> int | None:
+    """None for bases, and for errors that have no code."""
+    if kind in (faults.Fault, faults.Structured, faults.Mismatch):
+        return None
+    return kind.number if issubclass(kind, faults.Fault) else kind.code
 
 
 def test_every_key_of_the_configuration_stands_in_its_page() -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from fynx.api.streams import Fork
 from fynx.config.model import Config
 from fynx.errors import ConfigError, FynxError
-from fynx.events import ChildRefused, Event, HandshakeFailed
+from fynx.events import Event
 from fynx.faults import (
     AuthenticationFailed,
     Fault,
@@ -25,18 +25,20 @@ from fynx.faults import (
 from fynx.kernel.registry import Registry
 from fynx.metrics import Metrics
 from fynx.plugin.planes import PacketPlane
-from fynx.run.failures import TIMED_OUT, HostError
+from fynx.run.failures import HostError
 from fynx.run.host import Host
 
 EVENTS = 10000
 """Events kept for one reader."""
-NOTIFIES: Mapping[str, type[Fault]] = {
-    "NO_PROPOSAL_CHOSEN": NoProposalChosen,
-    "INVALID_KE_PAYLOAD": NoProposalChosen,
-    "AUTHENTICATION_FAILED": AuthenticationFailed,
-    "TS_UNACCEPTABLE": InvalidProposal,
-    "INVALID_SYNTAX": InvalidMessage,
+FAULTS: Mapping[int, type[Fault]] = {
+    1001: InvalidMessage,
+    1004: NoProposalChosen,
+    1005: InvalidProposal,
+    2001: AuthenticationFailed,
+    3001: InvalidState,
+    5002: NetworkTimeout,
 }
+"""Code of a tunnel that does not stand -> what ``connect`` raises; any other is ``Io``."""
 
 
 class Runtime:
@@ -45,11 +47,10 @@ class Runtime:
     def __init__(self, config: Config, registry: Registry, metrics: Metrics, events: Fork[Event]) -> None:
         self.host = Host(config, registry, metrics=metrics)
         self._events = events
-        self.refused: HandshakeFailed | ChildRefused | None = None
 
     async def start(self, happened: Callable[[Event], None]) -> None:
         """All or nothing. Raises ``Io``, ``InvalidParameter``."""
-        self.host.subscribe(self._happened)
+        self.host.subscribe(self._events.put)
         self.host.subscribe(happened)
         try:
             await self.host.start()
@@ -60,11 +61,10 @@ class Runtime:
 
     async def up(self, peer: str, timeout_s: float) -> None:
         """Raises the fault that names why the peer's tunnel does not stand."""
-        self.refused = None
         try:
             await self.host.up(peer, timeout_s=timeout_s)
         except FynxError as error:
-            raise self._fault(error) from error
+            raise FAULTS.get(error.code, Io)(str(error).removeprefix(f"{peer}: "), remedy=error.remedy) from error
 
     async def stop(self, *, graceful: bool = True) -> None:
         await self.host.stop(graceful=graceful)
@@ -98,27 +98,6 @@ class Runtime:
                 await done
         finally:
             end()
-
-    def _happened(self, event: Event) -> None:
-        if isinstance(event, HandshakeFailed | ChildRefused):
-            self.refused = event
-        self._events.put(event)
-
-    def _fault(self, error: FynxError) -> Fault:
-        why, refused = str(error), self.refused
-        remedy = str(getattr(error, "remedy", ""))
-        if isinstance(error, HostError) and error.exit_code == TIMED_OUT:
-            return NetworkTimeout(why, remedy=remedy)
-        if refused is None:
-            return Io(why, remedy=remedy)
-        if kind := NOTIFIES.get(refused.notify):
-            return kind(why, remedy=remedy)
-        if "no answer" in refused.reason or "does not answer" in refused.reason:
-            return NetworkTimeout(why, remedy=remedy)
-        words = refused.reason.lower()
-        if "identity" in words or "authent" in words or "pre-shared" in words:
-            return AuthenticationFailed(why, remedy=remedy)
-        return InvalidState(why, remedy=remedy)
 
 
 class Observed:

@@ -11,6 +11,8 @@ import click
 from fynx.errors import ConfigError, FynxError, PluginError
 
 FAILED, NOT_RUNNING, PERMISSION, CONFIGURATION, TIMED_OUT = 1, 3, 4, 5, 6
+NETWORK_ERROR, NETWORK_TIMEOUT = 5001, 5002
+"""Codes of what the system refuses, under which its own errors are shown as well."""
 _BY_ERRNO = {
     errno.EADDRINUSE: NOT_RUNNING,
     errno.EBUSY: NOT_RUNNING,
@@ -39,34 +41,43 @@ def exit_code(error: BaseException) -> int | None:
 
 
 def say(error: BaseException) -> None:
-    """What went wrong, on stderr: what, where, why, and what to try."""
+    """What went wrong, on stderr: code, place, reason, and what to try."""
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            click.echo(f"{_label(error.code)} {problem}", err=True)
+        count = len(error.problems)
+        click.echo(f"{count} error{'s' if count != 1 else ''}: nothing was started or changed", err=True)
+        return
+    code, why, remedy = _told(error)
+    click.echo(f"{_label(code)} {why}\n    try: {remedy}", err=True)
+
+
+def _told(error: BaseException) -> tuple[int, str, str]:
+    """Code, place with reason, and the next step."""
     match error:
-        case ConfigError():
-            for problem in error.problems:
-                click.echo(f"{_label(error)} {problem}", err=True)
-            count = len(error.problems)
-            click.echo(f"{count} error{'s' if count != 1 else ''}: nothing was started or changed", err=True)
-            return
         case FynxError():
-            click.echo(f"{_label(error)} {error}", err=True)
+            return error.code, str(error), error.remedy
         case ModuleNotFoundError():
             line = f"{sys.executable} -m pip install {error.name}"
-            click.echo(f"fynx: the package {error.name} is missing\n    try: {line}", err=True)
-            return
+            return NETWORK_ERROR, f"the package {error.name} is missing", line
+        case TimeoutError():
+            why = error.strerror or str(error) or "nobody answered in time"
+            return NETWORK_TIMEOUT, why, "fynx status tells what stands"
         case OSError():
             place = f"{error.filename}: " if error.filename else ""
-            click.echo(f"fynx: {place}{error.strerror or error}", err=True)
-        case _:
-            click.echo(f"fynx: {error}", err=True)
-    remedy = getattr(error, "remedy", "")
-    if not remedy and exit_code(error) == PERMISSION:
-        from fynx.run.failures import permission_line  # not for commands that need no runtime
-
-        remedy = permission_line()
-    if remedy:
-        click.echo(f"    try: {remedy}", err=True)
+            return NETWORK_ERROR, f"{place}{error.strerror or error}", _privileges(error) or FynxError.remedy
+    return FynxError.code, str(error), FynxError.remedy
 
 
-def _label(error: FynxError) -> str:
+def _privileges(error: OSError) -> str:
+    if exit_code(error) != PERMISSION:
+        return ""
+    from fynx.run.failures import permission_line  # not for commands that need no runtime
+
+    return permission_line()
+
+
+def _label(code: int) -> str:
+    label = f"FYNX-{code}"
     coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    return f"{click.style(error.label, fg='red') if coloured else error.label}:"
+    return f"{click.style(label, fg='red') if coloured else label}:"

@@ -16,7 +16,7 @@ from fynx.events import ChildDown, ChildRefused, ChildUp, Event, HandshakeFailed
 from fynx.ike.effects import Command, Initiate, InitiateChild, Packet
 from fynx.ike.policy import Network
 from fynx.plugin.transport import Path
-from fynx.run.failures import FAILED, HostError, HostTimeout
+from fynx.run.failures import FAILED, HostError, HostTimeout, refused
 from fynx.run.resolve import Resolver, Written, sort_out
 
 log = logging.getLogger("fynx.run")
@@ -141,10 +141,10 @@ class Caller:
                 self._satisfy(event.child)
             case HandshakeFailed():
                 self.calling = False
-                self._fail(HostError(event.reason, FAILED, event.remedy))
+                self._fail(refused(event))
                 self._again()
             case ChildRefused():
-                self._fail(HostError(event.reason, FAILED, event.remedy))
+                self._fail(refused(event))
                 self._again()
             case ChildDown():
                 self._lost(event.child, event.cause)

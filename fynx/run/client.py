@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fynx.errors import ConfigError, Problem
-from fynx.run.failures import FAILED, NOT_RUNNING, PERMISSION, TIMED_OUT, HostError, HostTimeout, permission_line
+from fynx.run.failures import FAILED, NOT_RUNNING, PERMISSION, HostError, HostTimeout, permission_line
 
 
 class Control:
@@ -47,11 +47,7 @@ class Control:
             problems = answer.get("problems")
             if isinstance(problems, list):
                 raise ConfigError(tuple(Problem(**each) for each in problems))
-            why, code = str(answer.get("error")), answer.get("exit")
-            remedy = str(answer.get("remedy") or "")
-            if code == TIMED_OUT:
-                raise HostTimeout(why, remedy)
-            raise HostError(why, code if isinstance(code, int) else FAILED, remedy)
+            raise _failure(answer)
         return answer.get("result")
 
     def events(self) -> Iterator[dict[str, Any]]:
@@ -73,3 +69,14 @@ class Control:
             raise HostError("the host closed the connection", PERMISSION, permission_line())
         found: dict[str, Any] = json.loads(line)
         return found
+
+
+def _failure(answer: Mapping[str, Any]) -> HostError:
+    """The host's error again, under the code that it has there."""
+    label, code = str(answer.get("code")).removeprefix("FYNX-"), answer.get("exit")
+    return HostError(
+        str(answer.get("error")),
+        code if isinstance(code, int) else FAILED,
+        str(answer.get("remedy") or ""),
+        code=int(label) if label.isdecimal() else 0,
+    )

@@ -6,10 +6,10 @@ import errno
 import os
 import shlex
 import sys
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
 
 from fynx.errors import FynxError
+from fynx.events import ChildRefused, HandshakeFailed
 
 OURS = ("FYNX_CONFIG", "FYNX_RUN_DIR")
 """Variables of the environment that this program reads itself."""
@@ -19,21 +19,39 @@ FAILED, NOT_RUNNING, PERMISSION, TIMED_OUT = 1, 3, 4, 6
 class HostError(FynxError):
     """``exit_code`` is what ``fynx`` ends with; ``remedy`` is the exact line to run where there is one."""
 
-    code: ClassVar[int] = 5001
+    code: int = 5001
 
-    def __init__(self, why: str, exit_code: int = FAILED, remedy: str = "") -> None:
-        self.exit_code, self.remedy = exit_code, remedy or self.remedy
+    def __init__(self, why: str, exit_code: int = FAILED, remedy: str = "", *, code: int = 0) -> None:
+        self.exit_code, self.remedy, self.code = exit_code, remedy or self.remedy, code or self.code
         super().__init__(why)
 
 
 class HostTimeout(HostError):
     """Nobody answered in time."""
 
-    code: ClassVar[int] = 5002
+    code: int = 5002
     remedy = "is the peer on, and do UDP 500 and 4500 pass? tcpdump -ni any udp port 500 or udp port 4500 tells"
 
     def __init__(self, why: str, remedy: str = "") -> None:
         super().__init__(why, TIMED_OUT, remedy)
+
+
+CODES: Mapping[str, int] = {
+    "NO_PROPOSAL_CHOSEN": 1004,
+    "INVALID_KE_PAYLOAD": 1004,
+    "AUTHENTICATION_FAILED": 2001,
+    "TS_UNACCEPTABLE": 1005,
+    "INVALID_SYNTAX": 1001,
+}
+"""Notification of a refused tunnel -> code; with any other it is 3001."""
+
+
+def refused(event: HandshakeFailed | ChildRefused) -> HostError:
+    """Why a tunnel does not stand, under the code of its cause."""
+    why = f"{event.peer}: {event.reason}"
+    if not event.notify and event.reason.startswith("no answer"):
+        return HostTimeout(why, event.remedy)
+    return HostError(why, FAILED, event.remedy, code=CODES.get(event.notify, 3001))
 
 
 def from_os(error: OSError, doing: str, *, busy: str, variables: Iterable[str] = ()) -> HostError:

@@ -124,7 +124,7 @@ def test_unknown_peers_are_exit_code_1(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.usefixtures("running")
 def test_what_needs_a_tunnel_says_how_to_bring_it_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert fynx(["rekey", "right", "--name", "left"]) == 1
-    assert "peer 'right' is not up\n    try: fynx up right\n" in capsys.readouterr().err
+    assert capsys.readouterr().err == "FYNX-3001: peer 'right' is not up\n    try: fynx up right\n"
 
 
 def test_a_host_that_does_not_run_is_exit_code_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

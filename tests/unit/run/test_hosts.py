@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from fynx.run.failures import HostError
 from fynx.run.host import Host
 from fynx_plugins.memory import Switchboard
 from fynx_plugins.udp.config import UdpConfig
-from tests.unit.run.pair import PATIENT, config, on_switchboard, packet, pair, plane, psk, registry, run, soon
+from tests.unit.run.pair import PATIENT, QUICK, config, on_switchboard, packet, pair, plane, psk, registry, run, soon
 
 
 async def passes(here: Host, there: Host, sent: list[bytes]) -> bool:
@@ -105,7 +106,8 @@ def test_up_says_why_it_failed_when_the_secrets_differ() -> None:
         async with pair(left=wrong) as both:
             with pytest.raises(HostError, match="AUTHENTICATION_FAILED") as caught:
                 await both.left.up("right", timeout_s=5)
-            assert caught.value.exit_code == 1
+            assert (caught.value.exit_code, caught.value.label) == (1, "FYNX-2001")
+            assert str(caught.value).startswith("right: ")
             assert "secret" in caught.value.remedy
 
     run(test)
@@ -118,6 +120,26 @@ def test_up_ends_with_exit_code_6_when_nobody_answers_in_time() -> None:
             with pytest.raises(HostError, match="not up after") as caught:
                 await both.left.up("right", timeout_s=0.06)
             assert caught.value.exit_code == 6
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("left", "silent", "told"),
+    [
+        ({"ike": ("aes128gcm16-prfsha256-x25519",)}, False, (1, "FYNX-1004")),
+        ({"children": {"net": Child(local=("10.3.0.0/16",), remote=("10.4.0.0/16",))}}, False, (1, "FYNX-1005")),
+        ({"retransmission": QUICK}, True, (6, "FYNX-5002")),
+    ],
+    ids=["proposals", "selectors", "silence"],
+)
+def test_up_fails_under_the_code_of_the_cause(left: dict[str, Any], silent: bool, told: tuple[int, str]) -> None:
+    async def test() -> None:
+        async with pair(left=left, right={"ike": ("aes256gcm16-prfsha512-modp4096",)} if "ike" in left else {}) as both:
+            both.network.passes = lambda _datagram: not silent
+            with pytest.raises(HostError) as caught:
+                await both.left.up("right", timeout_s=20)
+            assert (caught.value.exit_code, caught.value.label) == told
 
     run(test)
 

@@ -5,14 +5,32 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from fynx.plugin.service import Control
+from fynx.metrics import Metrics, Snapshot
+from fynx.plugin.service import Control, Histogram
 from fynx.run.host import Host
 from fynx.run.services import serve
 from fynx_plugins.memory import Switchboard
 from tests.unit.run.foreign import LIMIT_S, of_acme
 from tests.unit.run.pair import on_switchboard, registry, run
+
+
+class Slow(Metrics):
+    """Counters that take long to read."""
+
+    def __init__(self, labour: Callable[[str], None]) -> None:
+        super().__init__()
+        self._labour = labour
+
+    def snapshot(self) -> Snapshot:
+        self._labour("metrics")
+        return super().snapshot()
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        self._labour("histograms")
+        return super().histograms()
 
 
 class Laborious(Host):
@@ -21,6 +39,7 @@ class Laborious(Host):
     def __init__(self) -> None:
         super().__init__(on_switchboard("left", Switchboard()), registry())
         self.done: list[str] = []
+        self.metrics = Slow(self._labour)
 
     def _labour(self, what: str) -> None:
         busy(3 * LIMIT_S)
@@ -58,6 +77,8 @@ class Asks:
         await control.down("right")
         control.status()
         control.counters()
+        control.metrics()
+        control.histograms()
 
 
 def test_what_the_host_does_for_a_service_is_not_broken_off() -> None:
@@ -70,7 +91,7 @@ def test_what_the_host_does_for_a_service_is_not_broken_off() -> None:
 
     run(story)
     watched.watch.stop()
-    assert done == ["up", "down", "status", "counters"]
+    assert done == ["up", "down", "status", "counters", "metrics", "histograms"]
     assert not watched.watch.counters()
 
 
