@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,9 @@ from fynx.testing.kit.parts import part_checks
 from fynx.testing.kit.planes import plane_checks
 from fynx.testing.kit.subject import Check, Refused, Subject
 from fynx.testing.kit.tunnel import Wanted, echo, tunnel
+
+ENDING_S = 5.0
+"""For threads that were told to end; those of the hosts end when they are given the processor."""
 
 
 def checks(subject: Subject) -> Iterator[Check]:
@@ -133,9 +137,12 @@ def _plain_tunnel(subject: Subject) -> None:
         plugin, _, what = name.partition(".")
         if plugin == subject.name and count and what.endswith((".failed", ".hung", ".lost")):
             raise Refused(f"during the tunnel {what} happened {count} times")
-    left = threading.active_count() - before
-    if left > 1 + len(subject.registry.plugins[subject.name].hooks):  # the listener's own thread may still be there
-        raise Refused(f"{left} threads are left after the hosts have stopped")
+    most = 1 + len(subject.registry.plugins[subject.name].hooks)  # the listener's own thread may still be there
+    end = time.monotonic() + ENDING_S
+    while (left := threading.active_count() - before) > most:
+        if time.monotonic() > end:
+            raise Refused(f"{left} threads are left after the hosts have stopped")
+        time.sleep(0.01)
 
 
 async def _with_exchanges(subject: Subject) -> None:

@@ -198,6 +198,14 @@ PLUGINS: dict[str, Bad] = {
         "fynx_event: returns at once",
         "fynx_event hangs: it did not return",
     ),
+    "leaves threads": Bad(
+        HEAD
+        + "import threading\n"
+        + "def stay(): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+        + "@hookimpl\ndef fynx_event(event): stay()\n",
+        "echo tunnel with the plugin on both sides",
+        "threads are left after the hosts have stopped",
+    ),
     "raises in an exchange": Bad(
         HEAD
         + "class Task:\n"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from fynx.cli.main import run
 from fynx.kernel.check import SHAPES
-from fynx.testing.kit import examine
-from tests.unit.kit.bad import CIPHER, GIVE, PLUGINS
+from fynx.kernel.watch import Watch
+from fynx.testing.kit import checks, examine, subject
+from tests.unit.kit.bad import CIPHER, GIVE, HEAD, PLUGINS
 
 LIMIT_S = 20.0
 NOT_EXAMINED = {"fynx_sections", "fynx_commands"}
@@ -42,6 +44,21 @@ def test_the_good_cipher_that_the_bad_ones_are_made_of_passes(tmp_path: Path) ->
     outcomes = list(examine("bad", written(tmp_path, CIPHER + GIVE.format("")), limit_s=60))
     assert len(outcomes) > 8
     assert not [one for one in outcomes if not one.ok]
+
+
+def test_threads_of_the_hosts_that_end_late_are_not_held_against_a_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_on = Watch._look_on
+
+    def slowly(watch: Watch) -> None:
+        look_on(watch)
+        time.sleep(0.3)
+
+    monkeypatch.setattr(Watch, "_look_on", slowly)
+    listener = subject("bad", written(tmp_path, HEAD + "@hookimpl\ndef fynx_event(event): pass\n"))
+    (last,) = [check for check in checks(listener) if check.name == "echo tunnel with the plugin on both sides"]
+    last()
 
 
 @pytest.mark.parametrize("kind", sorted(set(SHAPES) - NOT_EXAMINED))
