@@ -32,23 +32,41 @@ class Snapshot:
     """The counters at one moment. ``*_active`` are gauges, ``esp_bytes_*`` octets of inner packets."""
 
     ike_handshakes_total: int = 0
+    """Handshakes that began, of either role."""
     ike_handshakes_completed: int = 0
+    """Those that ended with an IKE SA."""
     ike_handshake_failures: int = 0
+    """Those that did not: refused, or without an answer."""
     esp_packets_encrypted: int = 0
+    """Packets sealed."""
     esp_bytes_encrypted: int = 0
+    """Octets in them."""
     esp_packets_decrypted: int = 0
+    """Packets opened and handed on."""
     esp_bytes_decrypted: int = 0
+    """Octets in them."""
     esp_replay_detected: int = 0
+    """Packets refused because they came twice, or too late for the window."""
     ike_sa_rekeyed: int = 0
+    """IKE SAs replaced by a rekey, whoever began it."""
     child_sa_rekeyed: int = 0
+    """Child SAs replaced by a rekey, whoever began it."""
     dpd_checks_total: int = 0
+    """Liveness checks that ended, with an answer or without."""
     dpd_timeout: int = 0
+    """Those without: the peer counts as dead."""
     ike_sa_active: int = 0
+    """IKE SAs that stand now."""
     child_sa_active: int = 0
+    """Child SAs that stand now."""
     ike_sa_deleted: int = 0
+    """IKE SAs that are gone, for whatever reason."""
     child_sa_deleted: int = 0
+    """Child SAs that are gone, for whatever reason."""
     proposal_negotiation_failed: int = 0
+    """Handshakes and children refused because no proposal fits."""
     authentication_failed: int = 0
+    """Handshakes refused because a proof of identity did not hold."""
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)

@@ -66,8 +66,9 @@ class StateDiagram(_Picture):
             found = re.match(r"\s*(\S+) --> (\S+?)(?:: (.*))?$", line)
             if found:
                 before, after, event = (_node(each) for each in found.groups(""))
+                after = '"end"' if after == '"*"' else after
                 edges.append(f"{before} -> {after} [label={event}];")
-        ends = '"*" [shape=point];'
+        ends = '"*" [shape=point]; end [shape=doublecircle, style=filled, fillcolor=black, label="", width=0.1];'
         return self.picture(f"digraph states {{ rankdir=LR; {STYLE} {ends} {' '.join(edges)} }}", "")
 
 
