@@ -48,7 +48,7 @@ def test_every_example_is_tested() -> None:
 @pytest.mark.parametrize("name", SAYS)
 def test_the_example_says_what_it_should(name: str) -> None:
     with started(name) as program:
-        said, _ = program.communicate(timeout=60)
+        said, _ = program.communicate(timeout=600)
     assert program.returncode == 0, said
     assert re.search(SAYS[name], said), said
 
@@ -61,14 +61,14 @@ def test_client_and_server_as_two_programs() -> None:
             address = re.fullmatch(r"listening on (127\.0\.0\.1:\d+)\n", first)
             assert address, first
             with started("client.py", address[1], "client.example", "server.example", KEY) as client:
-                said, _ = client.communicate(timeout=30)
+                said, _ = client.communicate(timeout=600)
             assert client.returncode == 0, said
             assert "you said: hello" in said
             assert server.stdout.readline() == "client.example is here\n"
             assert server.stdout.readline() == "client.example is gone\n"
         finally:
             server.send_signal(signal.SIGINT)
-        assert "goodbye" in server.communicate(timeout=10)[0]
+        assert "goodbye" in server.communicate(timeout=60)[0]
         assert server.returncode == 0
 
 
@@ -90,11 +90,11 @@ def test_each_block_of_the_pages_runs_as_a_program(name: str, tmp_path: Path) ->
     path = tmp_path / "test_block.py"
     path.write_text(BLOCKS[name])
     with started(str(path)) as program:
-        said, _ = program.communicate(timeout=60)
+        said, _ = program.communicate(timeout=600)
     assert program.returncode == 0, said
     if "\ndef test_" in BLOCKS[name]:
         with started("-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)) as program:
-            said, _ = program.communicate(timeout=60)
+            said, _ = program.communicate(timeout=600)
         assert program.returncode == 0, said
 
 
@@ -112,12 +112,12 @@ def test_the_plugin_of_the_howto_passes_the_kit_and_fits_the_yaml_of_its_page(na
     path = tmp_path / f"{name}.py"
     path.write_text(block)
     with started("-m", "fynx", "plugins", "test", "-p", str(path)) as program:
-        said, _ = program.communicate(timeout=60)
+        said, _ = program.communicate(timeout=600)
     assert program.returncode == 0, said
     for yaml in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
         (tmp_path / "fynx.yaml").write_text(yaml)
         with started("-m", "fynx", "check", "-p", str(path), "-c", str(tmp_path / "fynx.yaml")) as program:
-            said, _ = program.communicate(timeout=60)
+            said, _ = program.communicate(timeout=600)
         assert program.returncode == 0, said
 
 
@@ -125,7 +125,7 @@ def test_the_first_program_says_what_its_page_promises(tmp_path: Path) -> None:
     path = tmp_path / "first.py"
     path.write_text(BLOCKS["docs/first-program.md#1"])
     with started(str(path)) as program:
-        said, _ = program.communicate(timeout=60)
+        said, _ = program.communicate(timeout=600)
     expected = ["the server sees alice@example.net", "the client hears hello to you", "1 packet sealed by the client"]
     assert said.splitlines() == expected
 

@@ -50,7 +50,7 @@ def test_the_plane_of_the_howto_sends_each_packet_back(tmp_path: Path) -> None:
             auth = fynx.psk("branch.example.net", KEY)
             async with fynx.connect(at, auth=auth, remote_id="hq.example.net", **networks) as branch:
                 await branch.send_packet(Datagram("10.1.0.7", "10.2.0.9", b"who is there?").packet())
-                return await asyncio.wait_for(branch.recv_packet(), 10)
+                return await asyncio.wait_for(branch.recv_packet(), 60)
         finally:
             await host.stop()
 
@@ -63,7 +63,7 @@ def test_the_exchange_of_the_howto_brings_the_octets_back(tmp_path: Path) -> Non
     async def story() -> list[object]:
         async with tunnel(Wanted(), booted("extension.md", tmp_path)) as both:
             both.left.driver.command(StartExchange("right", 242))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not any(type(one).__name__ == "Echoed" for one in both.events):
                     await asyncio.sleep(0.01)
             return [one.right for one in both.events if type(one).__name__ == "Echoed"]  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ def came_up(both: Pair) -> Pair:
 
 def killed_and_back(both: Pair) -> None:
     both.charon.kill()
-    until(lambda: not both.fynx.established(both.plan), "Fynx notices", within_s=12.0)
+    until(lambda: not both.fynx.established(both.plan), "Fynx notices")
     both.charon.start()
     both.charon.load(both.plan, both.fynx.host, dials=True)
 
@@ -34,7 +34,7 @@ def killed_and_back(both: Pair) -> None:
 def test_on_dead_restart_brings_the_tunnel_back_by_itself(pair: Callable[..., Pair]) -> None:
     both = came_up(pair("fynx", "strongswan", fynx_peer={**QUICK, "on_dead": "restart"}))
     killed_and_back(both)
-    until(lambda: both.fynx.established(both.plan), "the tunnel is back", within_s=20.0)
+    until(lambda: both.fynx.established(both.plan), "the tunnel is back")
     both.both_have()
     assert both.ping() == 3
 
@@ -91,7 +91,7 @@ def test_an_idle_child_is_deleted_and_traffic_brings_it_back(pair: Callable[...,
         assert both.ping(count=1) == 1
         time.sleep(1)
     assert len(both.fynx.children(both.plan)) == 1
-    until(lambda: not both.charon.children(both.plan), "the idle child is gone", within_s=25.0)
+    until(lambda: not both.charon.children(both.plan), "the idle child is gone")
     assert both.charon.established(both.plan), "the IKE SA stays"
     both.silent()
     both.both_have()

@@ -127,7 +127,7 @@ def test_both_ends_may_start_by_themselves(pair: Callable[..., Pair]) -> None:
     both = pair("fynx", "strongswan", fynx_peer={"start": "initiate"})
     with suppress(Refused):  # strongSwan says so when Fynx was first
         both.charon.up(both.plan)
-    until(lambda: both.ping(count=1) == 1, "an echo returns")
+    until(lambda: both.ping(count=1, wait_s=1) == 1, "an echo returns")
     assert both.ping(back=True) == 3
     assert both.ping() == 3
 
@@ -136,7 +136,7 @@ def test_traffic_itself_brings_the_tunnel_up(pair: Callable[..., Pair]) -> None:
     """``start: trap``: the first packet asks for the child."""
     both = pair("fynx", "strongswan", fynx_child={"start": "trap"})
     assert not both.fynx.established(both.plan)
-    until(lambda: both.ping(count=1) == 1, "an echo returns")
+    until(lambda: both.ping(count=1, wait_s=1) == 1, "an echo returns")
     assert both.ping(back=True) == 3
 
 

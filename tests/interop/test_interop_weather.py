@@ -59,8 +59,8 @@ def test_fynx_follows_a_peer_whose_nat_changes_address(pair: Callable[..., Pair]
     both.both_have()
     assert both.ping() == 3
     _move(both)
-    until(lambda: both.ping(count=1) == 1, "echoes return to the new address")
-    assert both.fynx.status()["peers"][0]["remote"].startswith(f"{MOVED}:")
+    until(lambda: both.ping(count=1, wait_s=1) == 1, "echoes return to the new address")
+    until(lambda: both.fynx.status()["peers"][0]["remote"].startswith(f"{MOVED}:"), "the status says so")
     assert both.ping(back=True) == 3
 
 
@@ -70,7 +70,7 @@ def test_strongswan_follows_fynx_whose_nat_changes_address(pair: Callable[..., P
     both.both_have()
     assert both.ping() == 3
     _move(both)
-    until(lambda: both.ping(count=1) == 1, "echoes return to the new address")
+    until(lambda: both.ping(count=1, wait_s=1) == 1, "echoes return to the new address")
     assert both.ping(back=True) == 3
 
 

@@ -36,7 +36,7 @@ def watched(side: str, network: Switchboard, section: PrometheusConfig) -> tuple
 
 
 def page(service: PrometheusService) -> bytes:
-    with urllib.request.urlopen("http://{}:{}/metrics".format(*service.address), timeout=10) as answer:
+    with urllib.request.urlopen("http://{}:{}/metrics".format(*service.address), timeout=60) as answer:
         found: bytes = answer.read()
     return found
 
@@ -56,7 +56,7 @@ def test_prometheus_scrapes_what_the_host_counts(tmp_path: Path) -> None:
         await left.start()
         try:
             await soon(lambda: service.address[1])
-            await left.up("right", timeout_s=5)
+            await left.up("right", timeout_s=60)
             plane(left).send_inner([packet("left", number) for number in range(7)])
             with prometheus(tmp_path, service.address[1]) as api:
                 sent = await asyncio.to_thread(value_of, api, "fynx_esp_packets_encrypted", 7.0)
@@ -178,7 +178,7 @@ def prometheus(folder: Path, target: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/api/v1/query?query="
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def value_of(api: str, query: str, wanted: float) -> float | None:
@@ -187,7 +187,7 @@ def value_of(api: str, query: str, wanted: float) -> float | None:
     while value != wanted and time.monotonic() < end:
         time.sleep(0.3)
         try:
-            with urllib.request.urlopen(api + quote(query), timeout=5) as answer:
+            with urllib.request.urlopen(api + quote(query), timeout=20) as answer:
                 result = json.loads(answer.read())["data"]["result"]
         except OSError:
             continue

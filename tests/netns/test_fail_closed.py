@@ -28,7 +28,7 @@ def canary(place: Place, address: str) -> Iterator[None]:
 
 def test_without_fynx_the_canary_is_seen_in_clear(world: World) -> None:
     """The control: all the tests below would see a leak."""
-    assert not world.left.ping(INNER["right"])
+    assert world.left.silent(INNER["right"])
     assert world.clear() > 0
 
 
@@ -58,7 +58,7 @@ def test_protected_traffic_stays_in_while_the_peer_does_not_answer(world: World,
 
 def test_protected_traffic_stays_in_when_no_one_asked_for_the_tunnel_yet(world: World, left: Gateway) -> None:
     left.start()
-    assert not world.left.ping(INNER["right"])
+    assert world.left.silent(INNER["right"])
     assert world.clear() == 0
     assert "kept from leaving in clear: 10.2.0.0/16" in left.ask("status").stdout
 
@@ -69,10 +69,10 @@ def test_a_crash_and_the_next_start_let_nothing_out(world: World, left: Gateway,
     until(left.established, "the tunnel is up")
     with canary(world.left, INNER["right"]):
         left.kill()
-        assert not world.left.ping(INNER["right"])
+        assert world.left.silent(INNER["right"])
         left.start()
         until(left.established, "the tunnel is up again")
-        until(lambda: world.left.ping(INNER["right"]), "traffic flows again")
+        until(lambda: world.left.ping(INNER["right"], wait_s=1), "traffic flows again")
     assert world.clear() == 0
 
 
@@ -123,7 +123,7 @@ def test_a_stop_that_the_peer_does_not_confirm_keeps_the_guard(world: World, lef
     with canary(world.left, INNER["right"]):
         left.stop()
         assert "nothing leaves for 10.2.0.0/16, until the next start or: ip route flush table" in left.log()
-        assert not world.left.ping(INNER["right"])
+        assert world.left.silent(INNER["right"])
     assert world.clear() == 0
     assert len(world.left.owned()["routes"]) == 1
     assert world.left.owned()["tables"] == []
@@ -153,7 +153,7 @@ def test_down_without_the_peers_word_ends_with_7_and_stays_closed(world: World, 
     left.up()
     right.kill()
     assert left.ask("down", "right", check=False).returncode == 7
-    assert not world.left.ping(INNER["right"])
+    assert world.left.silent(INNER["right"])
     assert world.clear() == 0
     assert left.ask("down", "right", "--leave-open").returncode == 0
     assert world.left.owned()["routes"] == []
@@ -164,9 +164,9 @@ def test_a_peer_that_deletes_does_not_open_our_guard(world: World, left: Gateway
     left.up()
     right.stop()
     until(lambda: "the peer deleted" in left.log(), "left heard the DELETE")
-    assert not world.left.ping(INNER["right"])
+    assert world.left.silent(INNER["right"])
     left.kill()
-    assert not world.left.ping(INNER["right"])
+    assert world.left.silent(INNER["right"])
     assert world.clear() == 0
 
 
@@ -193,10 +193,10 @@ def test_everything_through_the_tunnel_while_our_own_datagrams_stay_outside(
     assert world.left.ping(target, count=3)
     with canary(world.left, target):
         left.kill()
-        assert not world.left.ping(target)
+        assert world.left.silent(target)
         left.start()
         left.up()
-        until(lambda: world.left.ping(target), "traffic flows again")
+        until(lambda: world.left.ping(target, wait_s=1), "traffic flows again")
     assert world.clear() == 0
     left.stop()
     assert world.left.owned() == {"routes": [], "rules": [], "tables": [], "devices": []}
@@ -220,7 +220,7 @@ def test_bypass_leaves_and_discard_does_not(world: World, left: Gateway, right: 
     ]
     world.start()
     left.up()
-    world.left.ping("10.2.9.9")
+    world.left.ping("10.2.9.9", wait_s=1)
     assert world.clear() > 0
     sent = "import socket; socket.socket(2, 2).sendto(b'x', ('203.0.113.5', 9))"
     refused = subprocess.run(
@@ -249,7 +249,7 @@ def test_policies_are_looked_at_in_the_order_of_their_priorities(
     left.up()
     assert world.left.ping(INNER["right"]) is protected
     assert world.clear() == 0
-    world.left.ping("10.2.9.9", source=INNER["left"])
+    world.left.ping("10.2.9.9", source=INNER["left"], wait_s=1)
     assert bool(world.clear()) is clear
 
 
@@ -260,9 +260,9 @@ def test_clear_packets_from_outside_with_protected_addresses_are_dropped(
     world.world.ip("addr add 10.2.0.7/32 dev lo", "route add 10.1.0.0/16 via 192.0.2.1")
     assert world.world.ping(INNER["left"]), "the control: without Fynx it gets through"
     world.start()
-    assert not world.world.ping(INNER["left"], source="10.2.0.7"), "while the SA is down"
+    assert world.world.silent(INNER["left"], source="10.2.0.7"), "while the SA is down"
     left.up()
-    assert not world.world.ping(INNER["left"], source="10.2.0.7"), "and while it is up"
+    assert world.world.silent(INNER["left"], source="10.2.0.7"), "and while it is up"
     assert world.left.ping(INNER["right"])
     counted = world.left.inside("nft", "list", "table", "inet", "fynx_left")
     assert "counter packets 0 " not in counted
@@ -272,7 +272,7 @@ def test_traffic_itself_brings_a_trap_up(world: World, left: Gateway, right: Gat
     left.peer["start"] = "trap"
     world.start()
     assert not left.established()
-    world.left.ping(INNER["right"])
+    world.left.ping(INNER["right"], wait_s=1)
     until(left.established, "traffic brought the tunnel up")
     assert world.left.ping(INNER["right"])
     assert world.clear() == 0

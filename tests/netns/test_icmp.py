@@ -51,7 +51,7 @@ def test_s9_a_peer_that_was_killed_is_noticed_by_its_kernels_icmp(world: World, 
     world.start()
     left.up()
     right.kill()
-    assert not world.left.ping(INNER["right"])
+    assert world.left.silent(INNER["right"])
     until(lambda: not left.established(), "asked because of ICMP, long before its time, and found dead")
     assert hinted(left) == 1
     assert world.clear() == 0

@@ -25,8 +25,8 @@ def narrow(request: pytest.FixtureRequest, world: World) -> World:
     return world
 
 
-def ping(gateway: Gateway, to: str, *, source: str, size: int, cut: str) -> str:
-    line = ["ping", "-n", "-c", "1", "-W", "1", "-M", cut, "-s", str(size), "-I", source, to]
+def ping(gateway: Gateway, to: str, *, source: str, size: int, cut: str, wait_s: int = 20) -> str:
+    line = ["ping", "-n", "-c", "1", "-W", str(wait_s), "-M", cut, "-s", str(size), "-I", source, to]
     return gateway.place.inside(*line, check=False)
 
 

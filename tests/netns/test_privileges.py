@@ -17,7 +17,7 @@ def without_privileges(gateway: Gateway) -> subprocess.CompletedProcess[str]:
     gateway.write()
     line = ["ip", "netns", "exec", gateway.place.name, *DROP, *gateway.line]
     environment = {**os.environ, "FYNX_RUN_DIR": str(gateway.folder / "run"), "HQ_PSK": SECRET}
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=30, env=environment)
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
 @pytest.mark.parametrize("what", ["ports", "device"])

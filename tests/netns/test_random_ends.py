@@ -20,7 +20,7 @@ def end_at_random(gateway: Gateway, number: signal.Signals, after_s: float) -> N
     if gateway.process.poll() is None:
         gateway.process.send_signal(number)
     try:
-        gateway.process.wait(5)
+        gateway.process.wait(60)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{number.name} after {after_s:.2f} s: still running\n{gateway.log()}") from None
     gateway.process = None

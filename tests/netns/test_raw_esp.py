@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,8 @@ from scapy.utils import rdpcap
 
 from tests.netns.test_offloads import OCTETS, begin, carry
 from tests.netns.test_path_mtu import ping
-from tests.netns.world import INNER, INNER6, OUTER, OUTER6, SIDES, Gateway, World, run, until
+from tests.netns.wire import captured, shark
+from tests.netns.world import INNER, INNER6, OUTER, OUTER6, SIDES, Gateway, World, until
 
 MASQUERADE = """
 table ip nat {
@@ -69,9 +67,11 @@ def test_the_capture_shows_protocol_50_and_opens_with_our_keys(world: World, lef
     left.site["host"]["keylog"] = str(keys)
     left.site["plugins"] = ["default", "+keylog"]
     begin(world, {"left": {}, "right": {}})
-    with capture(world, "eth0", 12) as file:
+    file = world.folder / "outside.pcap"
+    with captured(world.world, "eth0", file, "ip proto 50") as wire:
         assert left.place.ping(INNER["right"], source=INNER["left"], count=3)
         assert left.place.ping(INNER6["right"], source=INNER6["left"], count=3)
+        until(lambda: wire.packets() >= 12, "six pings and their answers")
     protocols = set(shark(file, keys, "esp", "ip.proto"))
     assert {text.split(",")[0] for text in protocols} == {"50"}, "no UDP between IP and ESP"
     assert len(shark(file, keys, f"icmp.type == 8 && ip.dst == {INNER['right']}", "icmp.seq")) == 3
@@ -82,27 +82,6 @@ def test_the_capture_shows_protocol_50_and_opens_with_our_keys(world: World, lef
     found = [opened(packet, keys) for packet in rdpcap(str(file)) if ESP in packet]
     assert len(found) == 12
     assert {each.dst for each in found} == {*INNER.values(), *INNER6.values()}
-
-
-@contextmanager
-def capture(world: World, port: str, count: int) -> Iterator[Path]:
-    """Ends by itself after so many packets of protocol 50."""
-    file = world.folder / "outside.pcap"
-    line = ["ip", "netns", "exec", world.world.name, "dumpcap", "-q", "-P", "-f", "ip proto 50"]
-    line += ["-c", str(count), "-i", port, "-w", str(file)]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert any("File:" in text for text in process.stderr), "dumpcap begins"
-        yield file
-        assert process.wait(10) == 0
-
-
-def shark(file: Path, keys: Path | None, wanted: str, field: str) -> list[str]:
-    tables = [line for line in keys.read_text().splitlines() if line.startswith("uat:")] if keys else []
-    options = ["esp.enable_encryption_decode:TRUE", "esp.enable_authentication_check:TRUE", *tables]
-    line = ["env", f"WIRESHARK_CONFIG_DIR={file.parent}", "tshark", "-n", "-r", str(file)]
-    line += [word for option in options for word in ("-o", option)]
-    return run(*line, "-Y", wanted, "-T", "fields", "-e", field, within_s=60).splitlines()
 
 
 def opened(packet: Packet, keys: Path) -> Packet:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,8 +59,8 @@ def page(world: World, right: Gateway, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def readable() -> Iterator[Path]:
     """A folder that nobody can read: pytest's own are root's alone."""
-    folder = Path("/run/fynx-nobody")
-    folder.mkdir(mode=0o755)
+    folder = Path(tempfile.mkdtemp(prefix="fynx-nobody-", dir="/run"))
+    folder.chmod(0o755)
     try:
         yield folder
     finally:
@@ -84,7 +85,7 @@ def test_a_program_of_nobody_reaches_what_lies_behind_the_gateway(
     check = (
         "import os; assert os.getuid() == 65534 and 'CapEff:\\t0000000000000000' in open('/proc/self/status').read()"
     )
-    subprocess.run(as_nobody(world, sys.executable, "-c", check), check=True, timeout=20)
+    subprocess.run(as_nobody(world, sys.executable, "-c", check), check=True, timeout=60)
     done = subprocess.run(
         as_nobody(world, sys.executable, example, *arguments), capture_output=True, text=True, timeout=90, check=False
     )
@@ -113,7 +114,7 @@ def forwarding(world: World, left: Gateway, folder: Path, *options: str) -> Iter
                 said += [heard] if " leads to " in heard or " is a SOCKS5 proxy " in heard else []
             yield said
             program.send_signal(signal.SIGTERM)
-            assert program.wait(20) == 0, program.stderr.read()
+            assert program.wait(60) == 0, program.stderr.read()
         finally:
             program.kill()
 
@@ -141,9 +142,9 @@ def test_a_refused_port_is_told_through_socks(world: World, left: Gateway, right
     right.start()
     with forwarding(world, left, readable, "--socks", "[::1]:11080") as said:
         assert said == ["[::1]:11080 is a SOCKS5 proxy into right\n"]
-        line = ["curl", "-sS", "--max-time", "20", "--socks5", "[::1]:11080", f"http://{INNER['right']}:9"]
+        line = ["curl", "-sS", "--max-time", "60", "--socks5", "[::1]:11080", f"http://{INNER['right']}:9"]
         done = subprocess.run(
-            ["ip", "netns", "exec", world.left.name, *line], capture_output=True, text=True, check=False, timeout=30
+            ["ip", "netns", "exec", world.left.name, *line], capture_output=True, text=True, check=False, timeout=90
         )
         assert done.returncode == 97
         assert "(5)" in done.stderr

@@ -26,7 +26,7 @@ with socket.create_server((sys.argv[1], 7777), family=family) as server:
 """
 CLIENT = """
 import socket, sys
-with socket.create_connection((sys.argv[1], 7777), timeout=20) as out, open(sys.argv[2], "rb") as file:
+with socket.create_connection((sys.argv[1], 7777), timeout=80) as out, open(sys.argv[2], "rb") as file:
     out.sendfile(file)
 """
 
@@ -39,7 +39,7 @@ def transfer(source: Place, target: Place, address: str, file: Path) -> bool:
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
-        source.inside("python3", "-c", CLIENT, address, str(file))
+        source.inside("python3", "-c", CLIENT, address, str(file), within_s=100)
         return server.stdout.readline().strip() == hashlib.sha256(file.read_bytes()).hexdigest()
     finally:
         server.kill()

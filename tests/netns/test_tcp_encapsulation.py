@@ -72,5 +72,5 @@ def test_a_stream_that_breaks_is_opened_again_and_the_tunnel_goes_on(
     until(right.established, "the other side stands")
     assert left.place.ping(INNER["right"], source=INNER["left"])
     assert left.place.inside("ss", "-K", "dport", "=", ":4500") != ""
-    until(lambda: left.place.ping(INNER["right"], source=INNER["left"]), "packets pass again")
+    until(lambda: left.place.ping(INNER["right"], source=INNER["left"], wait_s=1), "packets pass again")
     assert left.status()["peers"][0]["state"] == "established"

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from fynx.errors import FynxError
 from tests.netns.test_tcp import transfer
-from tests.netns.world import OUTER, OUTER6, Gateway, Place, World, until
+from tests.netns.wire import Wire, captured, shark
+from tests.netns.world import OUTER, OUTER6, Gateway, World, until
 
 CLEAR = "{0}.addr == {1} && {0}.addr == {2} && !(udp.port == 4500) && !(udp.port == 500)"
 OUTER_OF = {"IPv4": OUTER, "IPv6": OUTER6}
@@ -34,7 +33,7 @@ UDP_CLIENT = """
 import hashlib, os, socket, sys
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 with socket.socket(family, socket.SOCK_DGRAM) as out:
-    out.settimeout(2)
+    out.settimeout(5)
     out.connect((sys.argv[1], 7788))
     for size in (0, 1, 2, 15, 16, 17, 700, 1200, 1300):
         data = os.urandom(size)
@@ -81,34 +80,9 @@ def host_to_host(world: World, addresses: dict[str, str]) -> None:
         gateway.site["host"]["keylog"] = str(gateway.folder / f"{side}.keys")
 
 
-@contextmanager
-def captured(place: Place, link: str, file: Path) -> Iterator[None]:
-    """What passes on the link, as pcap."""
-    line = ["ip", "netns", "exec", place.name, "tshark", "-n", "-i", link, "-w", str(file), "-F", "pcap", "-q"]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: file.exists() and file.stat().st_size >= 24, "the capture has begun")
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def protocols(file: Path, keys: Path) -> set[int]:
-    """Next headers of all ESP packets whose tag holds."""
-    return {int(row[0], 16) for row in opened(file, keys, "esp.protocol", wanted="esp.icv_good == 1")}
-
-
-def opened(file: Path, keys: Path, *names: str, wanted: str) -> list[tuple[str, ...]]:
-    """Fields of the packets that match a display filter, opened with our key file."""
-    tables = [line for line in keys.read_text().splitlines() if line.startswith("uat:")]
-    preferences = ("esp.enable_encryption_decode:TRUE", "esp.enable_authentication_check:TRUE", *tables)
-    options = [item for one in preferences for item in ("-o", one)]
-    columns = [item for name in names for item in ("-e", name)]
-    line = ["tshark", "-n", "-r", str(file), *options, "-Y", wanted, "-T", "fields", *columns]
-    environment = {**os.environ, "WIRESHARK_CONFIG_DIR": str(file.parent)}
-    done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60, env=environment)
-    return [tuple(row.split("\t")) for row in done.stdout.splitlines()]
+def protocols(wire: Wire, keys: Path) -> set[int]:
+    """Next headers of all ESP packets so far whose tag holds."""
+    return {int(text, 16) for text in shark(wire.file, keys, "esp.icv_good == 1", "esp.protocol", whole=False)}
 
 
 def echoes(here: Gateway, there: Gateway, address: str, client: str = UDP_CLIENT) -> str:
@@ -140,7 +114,7 @@ def test_two_hosts_ping_and_carry_tcp_and_udp_whole(
     world.start()
     left.up()
     pcap = file.with_name("outside.pcap")
-    with captured(world.world, "eth0", pcap):
+    with captured(world.world, "eth0", pcap) as wire:
         assert world.left.ping(addresses["right"], count=3)
         assert world.right.ping(addresses["left"], count=3)
         assert echoes(left, right, addresses["right"]) == "whole"
@@ -148,12 +122,12 @@ def test_two_hosts_ping_and_carry_tcp_and_udp_whole(
         small.write_bytes(os.urandom(1000))
         assert transfer(world.left, world.right, addresses["right"], small)
         wanted = {1 if version == "IPv4" else 58, 6, 17}
-        until(lambda: protocols(pcap, left.folder / "left.keys") == wanted, "the capture shows all three protocols")
+        until(lambda: protocols(wire, left.folder / "left.keys") == wanted, "the capture shows all three protocols")
     assert transfer(world.left, world.right, addresses["right"], file)
     assert transfer(world.right, world.left, addresses["left"], file)
     assert [child["mode"] for peer in left.status()["peers"] for child in peer["children"]] == ["transport"]
     clear = CLEAR.format("ip" if version == "IPv4" else "ipv6", *addresses.values())
-    assert not opened(pcap, left.folder / "left.keys", "frame.protocols", wanted=clear), "in clear"
+    assert not shark(pcap, left.folder / "left.keys", clear, "frame.protocols"), "in clear"
     counters = right.status()["plane"]["counters"]
     assert counters["drop_transport"] == counters["drop_next_header"] == counters["drop_integrity"] == 0
 
@@ -215,14 +189,14 @@ def test_behind_a_nat_tcp_udp_and_ping_pass_with_checksums_put_right(
     world.start()
     left.up()
     pcap = file.with_name("outside.pcap")
-    with captured(world.world, "eth1", pcap):
+    with captured(world.world, "eth1", pcap) as wire:
         assert world.left.ping(OUTER["right"], count=3)
         assert world.right.ping(SEEN, count=3)
         assert echoes(left, right, OUTER["right"]) == "whole"
-        until(lambda: {1, 17} <= protocols(pcap, right.folder / "right.keys"), "the capture shows what is inside")
+        until(lambda: {1, 17} <= protocols(wire, right.folder / "right.keys"), "the capture shows what is inside")
     assert transfer(world.left, world.right, OUTER["right"], file)
     (child,) = right.status()["peers"][0]["children"]
     assert (child["mode"], child["local"], child["remote"]) == ("transport", ["198.51.100.1/32"], [f"{SEEN}/32"])
     clear = CLEAR.format("ip", OUTER["right"], SEEN)
-    assert not opened(pcap, right.folder / "right.keys", "frame.protocols", wanted=clear), "in clear"
+    assert not shark(pcap, right.folder / "right.keys", clear, "frame.protocols"), "in clear"
     assert right.status()["plane"]["counters"]["drop_selectors"] == 0

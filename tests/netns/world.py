@@ -44,7 +44,7 @@ table inet seen {
 """
 
 
-def run(*command: str, stdin: str | None = None, check: bool = True, within_s: float = 20) -> str:
+def run(*command: str, stdin: str | None = None, check: bool = True, within_s: float = 60) -> str:
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=within_s, check=False)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
@@ -76,14 +76,19 @@ class Place:
     def show(self, *arguments: str) -> str:
         return run("ip", "-n", self.name, *arguments)
 
-    def inside(self, *command: str, check: bool = True, stdin: str | None = None, within_s: float = 20) -> str:
+    def inside(self, *command: str, check: bool = True, stdin: str | None = None, within_s: float = 60) -> str:
         return run("ip", "netns", "exec", self.name, *command, check=check, stdin=stdin, within_s=within_s)
 
-    def ping(self, address: str, *, source: str = "", count: int = 1, size: int = 56) -> bool:
-        line = ["ping", "-n", "-c", str(count), "-i", "0.05", "-W", "1", "-s", str(size)]
+    def ping(self, address: str, *, source: str = "", count: int = 1, size: int = 56, wait_s: int = 20) -> bool:
+        """Whether an answer comes; it has long to come, for the machine may be busy."""
+        line = ["ping", "-n", "-c", str(count), "-i", "0.05", "-W", str(wait_s), "-s", str(size)]
         line += ["-I", source] if source else []
         done = subprocess.run(["ip", "netns", "exec", self.name, *line, address], capture_output=True, check=False)
         return done.returncode == 0
+
+    def silent(self, *addresses: str, source: str = "") -> bool:
+        """Whether no answer comes from any of them, each asked for a second."""
+        return not any(self.ping(address, source=source, wait_s=1) for address in addresses)
 
     def owned(self) -> dict[str, list[str]]:
         """What in this namespace bears our mark: routes, rules, firewall tables, devices."""
@@ -168,7 +173,7 @@ class Gateway:
     def _end(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
-        self.process.wait(20)
+        self.process.wait(40)
         self.process = None
 
     def cleanup(self) -> None:

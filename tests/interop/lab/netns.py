@@ -24,7 +24,7 @@ class LabError(Exception):
     """The laboratory itself failed, not what it tests."""
 
 
-def run(*command: str, stdin: str | None = None, within_s: float = 20.0) -> str:
+def run(*command: str, stdin: str | None = None, within_s: float = 60.0) -> str:
     """Run a program to its end and return its standard output; a failure says what it said."""
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=within_s, check=False)
     if done.returncode != 0:

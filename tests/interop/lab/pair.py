@@ -103,7 +103,9 @@ class Pair:
         ends = [networks(self.plan.children[0], side)[0].split("/")[0] for side in (0, 1)]
         return traffic.ping(self.topology.left.namespace, ends[0], ends[1], count=1, wait_s=0.3) == 0
 
-    def ping(self, child: Child | None = None, *, back: bool = False, count: int = 3, size: int = 56) -> int:
+    def ping(
+        self, child: Child | None = None, *, back: bool = False, count: int = 3, size: int = 56, wait_s: float = 20.0
+    ) -> int:
         """Echoes answered between the first inner addresses of the child, left to right (``back``: right to left)."""
         child = child or self.plan.children[0]
         ends = [networks(child, side)[0].split("/")[0] for side in (0, 1)]
@@ -111,7 +113,7 @@ class Pair:
         if back:
             ends.reverse()
             hosts.reverse()
-        return traffic.ping(hosts[0].namespace, ends[0], ends[1], count=count, size=size)
+        return traffic.ping(hosts[0].namespace, ends[0], ends[1], count=count, size=size, wait_s=wait_s)
 
     def both_have(self, plan: Plan | None = None, count: int = 1) -> tuple[dict[str, ChildView], dict[str, ChildView]]:
         """Wait until both ends show ``count`` children of the plan, with SPIs that mirror each other."""
@@ -128,12 +130,11 @@ class Pair:
 
         return until(mirrored, f"both ends have {count} matching child SAs of {plan.name}")
 
-    def both_lost(self, plan: Plan | None = None, within_s: float = 8.0) -> None:
+    def both_lost(self, plan: Plan | None = None) -> None:
         plan = plan or self.plan
         until(
             lambda: not self.left.established(plan) and not self.right.established(plan),
             f"both ends have forgotten {plan.name}",
-            within_s,
         )
 
 

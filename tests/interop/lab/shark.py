@@ -32,7 +32,7 @@ def fields(pcap: Path, keys: Path, wanted: str, *names: str) -> list[tuple[str, 
     options = [item for preference in (*PREFERENCES, *tables) for item in ("-o", preference)]
     columns = [item for name in names for item in ("-e", name)]
     reading = ("env", f"WIRESHARK_CONFIG_DIR={pcap.parent}", "tshark", "-n", "-r", str(pcap), *options)
-    text = run(*reading, "-Y", wanted, "-T", "fields", "-E", "occurrence=a", *columns, within_s=60.0)
+    text = run(*reading, "-Y", wanted, "-T", "fields", "-E", "occurrence=a", *columns, within_s=100.0)
     return [tuple(line.split("\t")) for line in text.splitlines()]
 
 

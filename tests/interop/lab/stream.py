@@ -14,7 +14,8 @@ from lab.netns import Namespace
 
 PAUSE_S = 0.004
 PORT = 5005
-SETTLE_S = 1.0
+PATIENCE_S = 10.0
+"""For how long echoes may stay away on a busy machine before they are called lost."""
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Stream:
 
 @contextmanager
 def stream(left: Namespace, source: str, right: Namespace, target: str) -> Iterator[Stream]:
-    """Runs while the block does, then waits a moment for the last echoes."""
+    """Runs while the block does, then until nothing is missing or nothing has come for a long time."""
     family = socket.AF_INET6 if ":" in target else socket.AF_INET
     echo = right.inside(lambda: _bound(family, target, PORT))
     client = left.inside(lambda: _bound(family, source, 0))
@@ -56,19 +57,29 @@ def stream(left: Namespace, source: str, right: Namespace, target: str) -> Itera
             with suppress(OSError):
                 counted.echoed.add(struct.unpack("!I", client.recv(2048)[:4])[0])
 
-    threads = [threading.Thread(target=work) for work in (answer, hear, ask)]
-    for thread in threads:
+    asking, *others = (threading.Thread(target=work) for work in (ask, answer, hear))
+    for thread in (asking, *others):
         thread.start()
     try:
         yield counted
+        ending.set()
+        asking.join()
+        _settled(counted)
     finally:
         ending.set()
-        time.sleep(SETTLE_S)
         over.set()
-        for thread in threads:
+        for thread in (asking, *others):
             thread.join()
         echo.close()
         client.close()
+
+
+def _settled(counted: Stream) -> None:
+    heard, since = -1, time.monotonic()
+    while counted.lost and time.monotonic() - since < PATIENCE_S:
+        if len(counted.echoed) != heard:
+            heard, since = len(counted.echoed), time.monotonic()
+        time.sleep(PAUSE_S)
 
 
 def _bound(family: int, address: str, port: int) -> socket.socket:

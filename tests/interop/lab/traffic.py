@@ -14,6 +14,8 @@ from contextlib import suppress
 from lab.ikewire import stray_init
 from lab.netns import Namespace
 
+PATIENCE_S = 10.0
+"""For how long echoes may stay away on a busy machine before they are called lost."""
 ECHO = {4: (8, 0), 6: (128, 129)}
 
 
@@ -35,7 +37,9 @@ def _echo_socket(source: str, version: int) -> socket.socket:
     return echo
 
 
-def ping(namespace: Namespace, source: str, target: str, *, count: int = 3, size: int = 56, wait_s: float = 2.0) -> int:
+def ping(
+    namespace: Namespace, source: str, target: str, *, count: int = 3, size: int = 56, wait_s: float = 20.0
+) -> int:
     """Send ``count`` echo requests one after the other; how many answers came back unaltered within ``wait_s`` each."""
     version = _family(target)
     request_type, _ = ECHO[version]
@@ -77,17 +81,17 @@ class Stream:
         self._sent = 0
         self._answered: set[int] = set()
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._ask), threading.Thread(target=self._hear)]
+        self._asking, self._hearing = threading.Thread(target=self._ask), threading.Thread(target=self._hear)
 
     def __enter__(self) -> Stream:
-        for thread in self._threads:
-            thread.start()
+        self._asking.start()
+        self._hearing.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+        self._asking.join()
+        self._hearing.join()
         self._echo.close()
 
     @property
@@ -108,9 +112,9 @@ class Stream:
             time.sleep(self._pace_s)
 
     def _hear(self) -> None:
-        """Until a moment of silence after the last request."""
+        """Until nothing is missing after the last request, or nothing has come for a long time."""
         quiet_since = time.monotonic()
-        while not self._stopping.is_set() or time.monotonic() - quiet_since < 0.3:
+        while self._asking.is_alive() or (self.lost and time.monotonic() - quiet_since < PATIENCE_S):
             try:
                 data = self._echo.recv(2048)
             except TimeoutError:
@@ -129,7 +133,7 @@ def transfer(
     *,
     size: int,
     port: int = 0,
-    within_s: float = 20.0,
+    within_s: float = 60.0,
 ) -> tuple[str, str]:
     """Send ``size`` random octets by TCP; the SHA-256 of what was sent and of what arrived.
 
@@ -168,6 +172,6 @@ def transfer(
 def send_stray_init(namespace: Namespace, target: str) -> None:
     """An IKE_SA_INIT of nobody, answered to nobody: the responder has a half-open IKE SA afterwards."""
     with namespace.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as stray:
-        stray.settimeout(3.0)
+        stray.settimeout(20.0)
         stray.sendto(stray_init(), (target, 500))
         stray.recv(4096)

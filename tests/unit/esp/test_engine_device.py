@@ -36,7 +36,7 @@ class Gateway:
 @contextlib.contextmanager
 def gateway() -> Iterator[Gateway]:
     host, device = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    host.settimeout(5)
+    host.settimeout(40)
     with host, device, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         made = Gateway(make(inproc=False), host, device, sock)

@@ -63,7 +63,7 @@ class Gateway:
 @contextlib.contextmanager
 def gateway(options: EngineOptions, family: socket.AddressFamily = socket.AF_INET) -> Iterator[Gateway]:
     host, device = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    host.settimeout(5)
+    host.settimeout(40)
     with host, device, socket.socket(family, socket.SOCK_DGRAM) as sock:
         for end in (host, device):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -200,7 +200,7 @@ def test_E28_a_buffer_may_mix_associations_and_end_in_ike_or_a_keepalive() -> No
 def test_the_traffic_class_goes_outside_and_marks_come_in(family: socket.AddressFamily) -> None:
     with pair(ON, ON, family) as (left, right, spec), socket.socket(family, socket.SOCK_DGRAM) as sink:
         sink.bind((LOOPBACK[family], 0))
-        sink.settimeout(5)
+        sink.settimeout(40)
         four = family == socket.AF_INET
         level, option, told = (0, 13, 1) if four else (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, socket.IPV6_TCLASS)
         sink.setsockopt(level, option, 1)

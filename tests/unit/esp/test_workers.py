@@ -99,7 +99,7 @@ def between(algorithms: Algorithms) -> Iterator[tuple[Engine, socket.socket, soc
     with host, device, outer, far:
         for each in (outer, far):
             each.bind(("127.0.0.1", 0))
-        far.settimeout(5)
+        far.settimeout(40)
         engine = make_engine(providers=(), inproc=False, capacity=64, algorithms=algorithms)
         engine.add_socket(outer.fileno(), socket.AF_INET, outer.getsockname()[1])
         engine.add_tun(device.fileno(), 1400)
@@ -117,11 +117,11 @@ def test_a_worker_that_ends_later_than_a_restart_waits_is_begun_again() -> None:
         slow.sealing.clear()
         slow.may.clear()
         host.send(outbound())
-        assert slow.sealing.wait(5)
+        assert slow.sealing.wait(40)
         with pytest.raises(StateError, match="did not end in time"):
             engine.restart_worker(1)
         slow.may.set()
-        assert select.select([engine.event_fd], [], [], 5)[0], "it ended, and says so"
+        assert select.select([engine.event_fd], [], [], 40)[0], "it ended, and says so"
         assert WorkerEnded(1, "out") in engine.drain()
         host.send(outbound())
         assert [far.recv(2048)[4:8] for _ in range(2)] == [bytes([0, 0, 0, n]) for n in (1, 2)]

@@ -158,7 +158,7 @@ def test_plain_sockets_reach_inside_through_the_front_without_async(far: Far) ->
     auth = blocking.connect(("127.0.0.1", far.port), config=_config(given))
     with auth as client:
         place = client.forward(LOCAL, (GATEWAY, ECHO))
-        with socket.create_connection(place, timeout=10) as plain:
+        with socket.create_connection(place, timeout=60) as plain:
             plain.sendall(b"hello")
             assert plain.recv(5, socket.MSG_WAITALL) == b"hello"
         assert client.socks(LOCAL)[1] != place[1]

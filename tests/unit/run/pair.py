@@ -24,7 +24,7 @@ SECRET = b"a secret of the unit tests, forty octets"
 ADDRESS = {"left": "192.0.2.1", "right": "192.0.2.2"}
 NETWORK = {"left": "10.1.0.0/16", "right": "10.2.0.0/16"}
 OTHER = {"left": "right", "right": "left"}
-QUICK = Retransmission(base_s=0.05, factor=1.0, tries=3, jitter=0.0)
+QUICK = Retransmission(base_s=0.05, factor=1.0, tries=10, jitter=0.0)
 PATIENT = Retransmission(base_s=20.0, factor=1.0, tries=3, jitter=0.0)
 
 
@@ -94,7 +94,7 @@ async def pair(
         await made.right.stop(graceful=False)
 
 
-async def soon(true: Callable[[], object], within_s: float = 5.0) -> None:
+async def soon(true: Callable[[], object], within_s: float = 40.0) -> None:
     """Lets the loop run until something is true."""
     async with asyncio.timeout(within_s):
         while not true():

@@ -83,7 +83,7 @@ class Site:
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
 
 
 @pytest.fixture

@@ -83,9 +83,9 @@ def test_each_attempt_takes_the_address_that_the_name_has_then(monkeypatch: pyte
         await right.start()
         await left.start()
         with pytest.raises(Exception, match=r"192\.0\.2\.9"):
-            await left.up("right", timeout_s=5)
+            await left.up("right")
         answers(monkeypatch, ["192.0.2.2"])
-        await left.up("right", timeout_s=5)
+        await left.up("right")
         await left.stop()
         await right.stop()
 
@@ -99,7 +99,7 @@ def test_a_name_that_does_not_resolve_is_said_so(monkeypatch: pytest.MonkeyPatch
         left = Host(on_switchboard("left", Switchboard(), remote=remote), registry())
         await left.start()
         with pytest.raises(HostError, match=r"vpn\.example\.net does not resolve") as caught:
-            await left.up("right", timeout_s=5)
+            await left.up("right")
         assert caught.value.remedy == "getent ahosts vpn.example.net"
         await left.stop()
 
@@ -111,7 +111,7 @@ def test_what_is_asked_of_a_peer_and_is_no_child_has_no_name() -> None:
 
     async def test() -> None:
         async with pair() as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             (sa,) = both.left.driver.endpoint.sas.values()
             sa.start(ExchangeType.INFORMATIONAL, liveness=True)
             assert both.left.children_asked("right") == frozenset()

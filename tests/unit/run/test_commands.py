@@ -39,14 +39,14 @@ class Running:
 
     def __enter__(self) -> Running:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._loop is not None
         assert self._over is not None
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def silence(self) -> None:
         """From now on nothing arrives."""
@@ -256,7 +256,7 @@ def test_run_tells_events_on_stdout_and_ends_with_0_at_a_signal(tmp_path: Path, 
     program = Program(tmp_path, site(tmp_path))
     program.wait()
     with Control(program.socket) as control, pytest.raises(Exception, match="no answer"):
-        control.ask("up", peer="hq", timeout_s=5)
+        control.ask("up", peer="hq", timeout_s=60)
     code, out, err = program.end(number)
     assert code == 0, err
     assert "hq: handshake with 127.0.0.1:9 begins" in out
@@ -272,7 +272,7 @@ def test_run_survives_sighup_and_writes_json_when_asked(tmp_path: Path) -> None:
     program.wait()
     os.kill(program._process.pid, signal.SIGHUP)
     with Control(program.socket) as control, pytest.raises(Exception, match="no answer"):
-        control.ask("up", peer="hq", timeout_s=5)
+        control.ask("up", peer="hq", timeout_s=60)
     code, out, err = program.end(signal.SIGTERM)
     assert code == 0, err
     events = [json.loads(line) for line in out.splitlines()]

@@ -18,7 +18,7 @@ from fynx.run import control
 from fynx.run.client import Control
 from fynx.run.control import LARGEST, MOST_CLIENTS
 from fynx.run.failures import HostError
-from tests.unit.run.pair import pair, plane, run
+from tests.unit.run.pair import pair, plane, run, soon
 
 
 async def exchange(path: Path, *lines: bytes) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def test_up_status_and_down_over_the_socket(tmp_path: Path) -> None:
             path = tmp_path / "left.sock"
             up, status, down = await exchange(
                 path,
-                b'{"command": "up", "peer": "right", "timeout_s": 5}\n',
+                b'{"command": "up", "peer": "right", "timeout_s": 60}\n',
                 b'{"command": "status"}\n',
                 b'{"command": "down", "peer": "right"}\n',
             )
@@ -66,7 +66,7 @@ def test_dummies_over_the_socket_reach_the_peer_and_what_cannot_be_is_refused(tm
             down, _, sent, one, many, other, small = await exchange(
                 tmp_path / "left.sock",
                 b'{"command": "dummies", "peer": "right"}\n',
-                b'{"command": "up", "peer": "right", "timeout_s": 5}\n',
+                b'{"command": "up", "peer": "right", "timeout_s": 60}\n',
                 b'{"command": "dummies", "peer": "right", "count": 30, "size": 300}\n',
                 b'{"command": "dummies", "peer": "right", "child": "net"}\n',
                 b'{"command": "dummies", "peer": "right", "count": 10001}\n',
@@ -84,8 +84,8 @@ def test_dummies_over_the_socket_reach_the_peer_and_what_cannot_be_is_refused(tm
 
 def test_the_blocking_client_speaks_the_same_language(tmp_path: Path) -> None:
     def talk() -> str:
-        with Control(tmp_path / "left.sock", 5.0) as client:
-            client.ask("up", peer="right", timeout_s=5)
+        with Control(tmp_path / "left.sock") as client:
+            client.ask("up", peer="right", timeout_s=60)
             with pytest.raises(HostError, match="no peer is called"):
                 client.ask("up", peer="nobody")
             return str(client.ask("status")["peers"][0]["state"])
@@ -109,7 +109,7 @@ def test_events_arrive_as_json_lines_with_words(tmp_path: Path) -> None:
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "left.sock"))
             writer.write(b'{"command": "events"}\n')
             await asyncio.sleep(0.02)
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             kinds = []
             while "ChildUp" not in kinds:
                 event = json.loads(await reader.readline())
@@ -163,15 +163,14 @@ def test_a_line_of_more_than_a_mebibyte_is_cut_off(tmp_path: Path) -> None:
 def test_half_a_request_stalls_nobody_else_and_is_closed_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "WAIT_S", 0.1)
+    monkeypatch.setattr(control, "WAIT_S", 0.5)
 
     async def test() -> None:
         async with pair(directory=tmp_path):
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "left.sock"))
             writer.write(b'{"command": "sta')
             assert (await exchange(tmp_path / "left.sock", b'{"command": "status"}\n'))[0]["ok"]
-            async with asyncio.timeout(2):
-                assert await reader.read() == b""
+            assert await reader.read() == b""
             writer.close()
 
     run(test)
@@ -186,15 +185,13 @@ def test_a_thousand_clients_are_held_to_a_limit_and_leave_room_again(tmp_path: P
                 clients.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
                 clients[-1].connect(path)
                 await asyncio.sleep(0)
-            await asyncio.sleep(0.05)
             for client in clients:
                 client.setblocking(False)
-            refused = sum(1 for client in clients if _closed(client))
-            assert refused == 200 - MOST_CLIENTS
+            await soon(lambda: sum(map(_closed, clients)) == 200 - MOST_CLIENTS)
             for client in clients:
                 client.close()
-            await asyncio.sleep(0.05)
-            assert (await exchange(tmp_path / "left.sock", b'{"command": "status"}\n'))[0]["ok"]
+            while not (await exchange(tmp_path / "left.sock", b'{"command": "status"}\n'))[0].get("ok"):
+                await asyncio.sleep(0.01)
 
     run(test)
 

@@ -40,7 +40,7 @@ def test_c9_both_ends_count_as_they_agreed(name: str) -> None:
 
     async def test() -> None:
         async with pair(left=child("left", left), right=child("right", right)) as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             assert (suite(both.left), suite(both.right)) == (wanted, wanted)
             assert await passes(both.left, both.right, [packet("left")])
 
@@ -54,7 +54,7 @@ def test_c9_nothing_in_common_is_refused(name: str) -> None:
     async def test() -> None:
         async with pair(left=child("left", left), right=child("right", right)) as both:
             with pytest.raises(HostError, match="ESP proposals"):
-                await both.left.up("right", timeout_s=5)
+                await both.left.up("right")
 
     run(test)
 
@@ -64,7 +64,7 @@ def test_e16_traffic_goes_on_over_the_wrap(side: str) -> None:
     async def test() -> None:
         esp = ["aes256gcm16-esn"]
         async with pair(left=child("left", esp), right=child("right", esp)) as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             here, there = (both.left, both.right) if side == "left" else (both.right, both.left)
             engine = plane(here).engine
             assert isinstance(engine, Engine)

@@ -68,7 +68,7 @@ def test_a_listener_that_hangs_is_named_and_the_tunnel_comes_up_and_carries(
     async def story() -> None:
         left, right = await two_hosts(notify)
         try:
-            await left.up("right", timeout_s=10)
+            await left.up("right")
             assert await carries(left, right)
         finally:
             await left.stop()
@@ -190,7 +190,7 @@ def test_what_a_transport_delivers_that_is_no_datagram_is_counted(given: Any) ->
         try:
             left.driver.datagram(given)
             assert left.counters()["datagrams_malformed"] == 1
-            await left.up("right", timeout_s=10)
+            await left.up("right")
             assert await carries(left, right)
         finally:
             await left.stop()

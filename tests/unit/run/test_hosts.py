@@ -30,7 +30,7 @@ async def passes(here: Host, there: Host, sent: list[bytes]) -> bool:
 def test_up_makes_a_tunnel_that_carries_packets_both_ways() -> None:
     async def test() -> None:
         async with pair() as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             assert await passes(both.left, both.right, [packet("left", number) for number in range(5)])
             assert await passes(both.right, both.left, [packet("right", number) for number in range(5)])
 
@@ -40,7 +40,7 @@ def test_up_makes_a_tunnel_that_carries_packets_both_ways() -> None:
 def test_what_no_policy_protects_does_not_travel() -> None:
     async def test() -> None:
         async with pair() as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             carried = both.network.carried
             plane(both.left).send_inner([packet().replace(bytes([10, 2, 0, 1]), bytes([10, 3, 0, 1]))])
             assert both.network.carried == carried
@@ -53,7 +53,7 @@ def test_events_come_in_order_and_status_follows_its_schema() -> None:
         async with pair() as both:
             seen: list[object] = []
             both.left.subscribe(seen.append)
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             kinds = [type(event) for event in seen]
             assert kinds.index(IkeUp) < kinds.index(ChildUp)
             status: dict[str, object] = both.left.status()
@@ -73,7 +73,7 @@ def test_a_graceful_stop_tells_the_peer_and_ends_with_its_answer(monkeypatch: py
 
     async def test() -> None:
         async with pair() as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             downs: list[IkeDown] = []
             both.right.subscribe(lambda event: downs.append(event) if isinstance(event, IkeDown) else None)
             await both.left.stop()
@@ -91,7 +91,7 @@ def test_a_stop_without_an_answer_ends_and_at_once_when_hurried(monkeypatch: pyt
 
     async def test() -> None:
         async with pair(left={"retransmission": PATIENT}) as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             both.network.passes = lambda _datagram: False
             if hurried:
                 asyncio.get_running_loop().call_later(0.05, both.left.hurry)
@@ -105,7 +105,7 @@ def test_up_says_why_it_failed_when_the_secrets_differ() -> None:
         wrong = {"local": Local(id="left.test", auth=psk(b"another secret of thirty-two octets"))}
         async with pair(left=wrong) as both:
             with pytest.raises(HostError, match="AUTHENTICATION_FAILED") as caught:
-                await both.left.up("right", timeout_s=5)
+                await both.left.up("right")
             assert (caught.value.exit_code, caught.value.label) == (1, "FYNX-2001")
             assert str(caught.value).startswith("right: ")
             assert "secret" in caught.value.remedy
@@ -157,7 +157,7 @@ def test_a_peer_that_starts_by_itself_is_called_again_after_a_failure() -> None:
         assert "no answer" in failures[0].reason
         assert '"waiting"' in str(left.status()["peers"]).replace("'", '"')
         network.passes = lambda _datagram: True
-        await left.up("right", timeout_s=5)
+        await left.up("right")
         await left.stop()
         await right.stop()
 
@@ -185,11 +185,11 @@ def test_down_of_one_child_leaves_the_other() -> None:
 
     async def test() -> None:
         async with pair(left={"children": children}, right={"children": mirrored}) as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             assert both.left.children_up("right") == {"net", "dmz"}
             assert await both.left.down("right", "dmz")
             assert both.left.children_up("right") == {"net"}
-            await both.left.up("right", "dmz", timeout_s=5)
+            await both.left.up("right", "dmz")
             assert both.left.children_up("right") == {"net", "dmz"}
 
     run(test)
@@ -198,7 +198,7 @@ def test_down_of_one_child_leaves_the_other() -> None:
 def test_a_rekeyed_child_that_lingers_keeps_nothing_closed() -> None:
     async def test() -> None:
         async with pair() as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             rekeyed: list[ChildRekeyed] = []
             both.left.subscribe(lambda event: rekeyed.append(event) if isinstance(event, ChildRekeyed) else None)
             both.left.command(Rekey("right", "net"))
@@ -243,7 +243,7 @@ def test_garbage_from_the_network_raises_nothing_and_is_counted() -> None:
             for data in junk:
                 for port in (500, 4500):
                     both.network.carry(Datagram(Path("192.0.2.9", 4500, "192.0.2.1", port), data))
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             counters = both.left.counters()
             assert counters["datagrams_keepalive"] == 1
             assert counters.get("failed", 0) == 0
@@ -263,7 +263,7 @@ def test_over_loopback_with_ports_of_our_own_and_no_privilege() -> None:
         remote = Remote(address=("127.0.0.1",), id="right.test", auth=psk(), port=port)
         left = Host(config("left", here, remote=remote), registry())
         await left.start()
-        await left.up("right", timeout_s=5)
+        await left.up("right")
         assert await passes(left, right, [packet()])
         await left.stop()
         await right.stop()

@@ -139,7 +139,7 @@ def test_a_client_and_a_gateway_carry_packets_of_the_leased_address() -> None:
         await here.start()
         here.subscribe(heard.append)
         try:
-            await here.up("right", timeout_s=5)
+            await here.up("right")
             (told,) = [event for event in heard if isinstance(event, AddressAssigned)]
             assert (told.addresses, told.dns) == (("198.18.0.1",), ("10.2.0.53",))
             assert here.status()["peers"][0]["virtual"] == {  # type: ignore[index]
@@ -175,7 +175,7 @@ def test_a_gateway_that_starts_again_gives_the_same_address(tmp_path: Path) -> N
         await there.start()
         await here.start()
         try:
-            await here.up("right", timeout_s=5)
+            await here.up("right")
             await written(folder, 1)
             return list(here.status()["peers"][0]["virtual"]["addresses"])  # type: ignore[index]
         finally:

@@ -93,7 +93,7 @@ def test_a_record_with_other_fields_is_refused(kept: Kept) -> None:
 def test_the_life_of_a_tunnel_is_told_by_the_engine_itself(kept: Kept) -> None:
     async def test() -> None:
         async with pair(left={"liveness_s": 0.1, "retransmission": PATIENT}) as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             sent: list[Any] = []
             both.network.passes = lambda datagram: sent.append(datagram) or True
             plane(both.left).send_inner([packet("left", number) for number in range(5)])
@@ -147,7 +147,7 @@ def test_a_wrong_secret_is_told_as_failed_authentication_with_the_identity(kept:
         remote = Remote(address=("192.0.2.1",), id="left.test", auth=wrong)
         async with pair(right={"remote": remote, "local": Local(id="right.test", auth=wrong)}) as both:
             with pytest.raises(Exception, match="AUTHENTICATION_FAILED"):
-                await both.left.up("right", timeout_s=5)
+                await both.left.up("right")
             await soon(lambda: len(kept.named("authentication_failed")) >= 2)
 
     run(test)
@@ -164,7 +164,7 @@ def test_no_common_proposal_is_a_warning(kept: Kept) -> None:
             left={"ike": ("aes128gcm16-prfsha256-x25519",)}, right={"ike": ("aes256gcm16-prfsha512-modp4096",)}
         ) as both:
             with pytest.raises(Exception, match="proposal"):
-                await both.left.up("right", timeout_s=5)
+                await both.left.up("right")
 
     run(test)
     bad = [each for each in kept.records if each.__dict__.get("fynx") == "proposal_negotiation"]
@@ -232,7 +232,7 @@ def test_no_secret_is_in_any_record_status_metric_or_repr(kept: Kept, monkeypatc
         async with pair() as both:
             seen: list[events.Event] = []
             both.left.subscribe(seen.append)
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             for sa in both.left._sas("right"):
                 assert sa.keys is not None
                 made.extend(bytes(getattr(sa.keys, each)) for each in sa.keys.__slots__)

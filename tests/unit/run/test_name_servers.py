@@ -39,7 +39,7 @@ def tunnel(file: Path | None, during: Any, *request: str, domains: tuple[str, ..
         await there.start()
         await here.start()
         try:
-            await here.up("right", timeout_s=5)
+            await here.up("right")
             await during(here)
         finally:
             await stopped(here, there)

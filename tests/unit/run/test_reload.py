@@ -76,7 +76,7 @@ async def tunnel(
     monkeypatch: pytest.MonkeyPatch, left: dict[str, Any] | None = None, right: dict[str, Any] | None = None
 ) -> AsyncIterator[tuple[Pair, Reloaded]]:
     async with pair(left=left, right=right) as both:
-        await both.left.up("right", timeout_s=5)
+        await both.left.up("right")
         yield both, Reloaded(both.left, monkeypatch)
 
 

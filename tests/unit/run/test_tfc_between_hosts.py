@@ -27,7 +27,7 @@ def test_packets_are_as_long_as_the_child_says(tfc_pad: int | Literal["mtu"], le
     async def test() -> None:
         left, right = child("left", tfc_pad=tfc_pad, esp=(esp,)), child("right", esp=(esp, "aes256gcm16"))
         async with pair(left=left, right=right) as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             assert await passes(both.left, both.right, [packet("left")])
             assert await passes(both.right, both.left, [packet("right")])
             engine = plane(both.left).engine
@@ -42,7 +42,7 @@ def test_packets_are_as_long_as_the_child_says(tfc_pad: int | Literal["mtu"], le
 def test_what_leaves_by_the_clock_arrives_beside_packets(cover: dict[str, object]) -> None:
     async def test() -> None:
         async with pair(left=child("left", **cover), right=child("right", iptfs=cover.get("iptfs"))) as both:
-            await both.left.up("right", timeout_s=5)
+            await both.left.up("right")
             counters = plane(both.right).engine.counters
             assert await passes(both.left, both.right, [packet("left")])
             while counters()["drop_dummy"] + counters()["aggregates_in"] < 20:
