@@ -48,5 +48,5 @@ def test_L13_a_task_that_never_returns_is_broken_off_named_and_left_out(site: Si
     assert told["plugins"]["stuck"]["peers"] == ["right"]
     assert "task hang.process of plugin stuck did not return within 2 s" in told["plugins"]["stuck"]["why"]
     assert told["counters"]["stuck.task hang.process.hung"] == 1
-    assert f"plugin stuck: task hang.process did not return within 2 s and is broken off ({plugin}:" in site.log("left")
+    site.wait_for("left", f"plugin stuck: task hang.process did not return within 2 s and is broken off ({plugin}:")
     site.ask("rekey", "right", "--name", "left")
