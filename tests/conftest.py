@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import tests.patience  # noqa: F401  before any test is read
 from tests.fresh import fresh  # noqa: F401  a fixture for several folders
 
 TESTS = Path(__file__).resolve().parent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,8 @@ def test_wrong_usage_says_what_there_is_and_ends_with_2(arguments: list[str]) ->
     assert not done.stdout
 
 
-def test_without_root_a_missing_package_is_named_in_the_exact_line_and_ends_with_4(tmp_path: Path) -> None:
-    checkout, python = Path("/var/tmp") / f"fynx {tmp_path.name}", "python without venv"
-    checkout.mkdir()
+def test_without_root_a_missing_package_is_named_in_the_exact_line_and_ends_with_4() -> None:
+    checkout, python = Path(tempfile.mkdtemp(prefix="fynx ", dir="/var/tmp")), "python without venv"
     try:
         checkout.chmod(0o755)
         shutil.copy(ROOT / "run", checkout / "run")

@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.timeout(900)  # for a machine on which compilers are slow
 ROOT = Path(__file__).resolve().parent.parent.parent
 OVERLAY = ROOT / "build" / "sanitized"
-COPIED = ("fynx", "plugins", "cext", "tests/unit/esp", "build_ffi.py", "pyproject.toml")
+COPIED = ("fynx", "plugins", "cext", "tests/unit/esp", "tests/patience.py", "build_ffi.py", "pyproject.toml")
 TESTS = (
     "test_aggfrag.py",
     "test_bad_inputs.py",
@@ -95,8 +95,7 @@ def test_the_long_tests_of_esp_pass_under_the_sanitizers(overlay: Path) -> None:
 
 def passes(overlay: Path, marked: str, within_s: float) -> None:
     paths = [f"tests/unit/esp/{name}" for name in TESTS]
-    done = sanitized(
-        overlay, "-m", "pytest", "-q", "-x", f"--timeout={within_s}", "-m", marked, *paths, within_s=within_s
-    )
+    options = ("-q", "-x", "-p", "tests.patience", f"--timeout={within_s}", "-m", marked)
+    done = sanitized(overlay, "-m", "pytest", *options, *paths, within_s=within_s)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
     assert "passed" in done.stdout

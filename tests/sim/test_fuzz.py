@@ -16,7 +16,7 @@ EXCHANGES = [INIT, AUTH, CREATE, INFO, 43, 240]
 KINDS = st.sampled_from([*range(33, 50), 53, 1, 255])
 BODIES = st.binary(max_size=40)
 PARTS = st.lists(st.tuples(KINDS, BODIES, st.sampled_from([0, 0x80, 0x7F])), max_size=6)
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=60)
 
 
 def sound(bench: Bench) -> None:

@@ -59,7 +59,7 @@ PACKETS = st.lists(INNER, max_size=40)
 ROOMS = st.integers(64, 1400)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PACKETS, ROOMS, st.booleans(), st.booleans(), st.data())
 def test_loss_and_reordering_leave_what_the_specification_says(
     packets: list[bytes], room: int, whole: bool, pad: bool, data: st.DataObject
@@ -72,7 +72,7 @@ def test_loss_and_reordering_leave_what_the_specification_says(
     assert all(packet in packets for packet in found), "nothing is delivered that was not sent"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 80), st.binary(max_size=120)), max_size=20))
 def test_E31_wild_payloads_are_judged_as_the_specification_does(wild: list[tuple[int, int, bytes]]) -> None:
     number, numbered = 0, []
@@ -82,7 +82,7 @@ def test_E31_wild_payloads_are_judged_as_the_specification_does(wild: list[tuple
     both(numbered)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 2500), st.booleans()), max_size=40), ROOMS, st.booleans(), st.booleans())
 def test_the_plane_packs_as_the_specification_does(
     sizes: list[tuple[int, bool]], room: int, whole: bool, pad: bool

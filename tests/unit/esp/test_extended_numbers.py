@@ -15,7 +15,7 @@ WRAP = 1 << 32
 NEAR = st.integers(-200, 1200)
 
 
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=40, database=None)
 @given(st.lists(NEAR, min_size=1, max_size=60), st.sampled_from(sorted(SUITES)))
 def test_e16_packets_on_both_sides_of_the_wrap_fare_as_in_the_reference(steps: list[int], suite: str) -> None:
     """Reordered, repeated and late ones; each alone, as the plane infers all of a batch from the window before it."""

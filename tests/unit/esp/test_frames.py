@@ -34,7 +34,7 @@ from tests.unit.esp.frames import (
     with_ip,
 )
 
-SLOWLY = settings(max_examples=80, deadline=None, database=None)
+SLOWLY = settings(max_examples=80, database=None)
 VERSIONS = st.sampled_from([4, 6])
 PROTOCOLS = st.sampled_from([TCP, UDP])
 

@@ -136,7 +136,7 @@ class Walked:
         assert sealed == ([verdict] if isinstance(verdict, int) else [])
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_every_change_leaves_the_order_of_the_list(data: st.DataObject) -> None:
     walked = Walked(make())

@@ -24,7 +24,7 @@ from tests.unit.esp.workshop import (
     udp,
 )
 
-QUICK = settings(max_examples=50, deadline=None, database=None)
+QUICK = settings(max_examples=50, database=None)
 SOURCES4 = st.sampled_from(["198.18.2.7", "198.18.2.255", "198.18.3.1", "127.0.0.1", "0.0.0.0", "203.0.113.5"])
 SOURCES6 = st.sampled_from(["2001:db8:2::7", "2001:db8:3::7", "::1", "ff02::1", "::ffff:1.2.3.4", "fd00::5"])
 LOCAL = (network("198.18.1.0/24"), network("2001:db8:1::/48", 17, (500, 4500)), network("2001:db8:1::/48", 58))

@@ -16,7 +16,7 @@ from fynx.plugin.dataplane import IkeArrived
 from tests.unit.esp.test_reference_agrees import LOCAL, OWN, REMOTE, spoilt
 from tests.unit.esp.workshop import Lane, child, esp_key, expected, inbound, ipv4, make, reference
 
-QUICK = settings(max_examples=25, deadline=None, database=None)
+QUICK = settings(max_examples=25, database=None)
 LAST = 900
 
 

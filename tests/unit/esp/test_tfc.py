@@ -10,7 +10,7 @@ from fynx.errors import StateError
 from fynx.esp.reference import seal, trailer
 from tests.unit.esp.workshop import EAST, SPI_OUT, SUITES, child, esp_key, make, mirror, outbound, reference
 
-QUICK = settings(max_examples=40, deadline=None, database=None)
+QUICK = settings(max_examples=40, database=None)
 PATH = 65535
 
 

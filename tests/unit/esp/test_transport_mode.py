@@ -30,7 +30,7 @@ from tests.unit.esp.workshop import (
     udp,
 )
 
-QUICK = settings(max_examples=50, deadline=None, database=None)
+QUICK = settings(max_examples=50, database=None)
 HERE4, THERE4 = "198.18.1.9", "198.18.2.7"
 HERE6, THERE6 = "fd00:1::9", "fd00:2::7"
 PAIRS = {4: (HERE4, THERE4), 6: (HERE6, THERE6)}

@@ -13,7 +13,7 @@ from fynx.esp.reference import Window
 from fynx.plugin.dataplane import EspSuite
 from tests.unit.esp.workshop import inbound, lane
 
-QUICK = settings(max_examples=150, deadline=None, database=None)
+QUICK = settings(max_examples=150, database=None)
 SIZES = st.sampled_from([32, 33, 63, 64, 65, 127, 128, 1000, 1024, 4096, 16384])
 
 

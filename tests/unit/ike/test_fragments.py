@@ -82,7 +82,7 @@ def take(store: FragmentStore, receiver: Protector, message: bytes) -> Whole | N
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     chain=st.binary(min_size=700, max_size=9000),
     size=st.integers(200, 700),
@@ -112,7 +112,7 @@ def test_any_order_with_duplicates_and_losses_gives_the_message_exactly_when_all
     assert store.used == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(chain=st.binary(min_size=1500, max_size=6000), data=st.data())
 def test_sets_of_different_totals_never_mix(chain: bytes, data: st.DataObject) -> None:
     """The largest total wins as soon as one of its fragments came; the message is the same whichever completes."""

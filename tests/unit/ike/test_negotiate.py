@@ -143,7 +143,7 @@ def test_chacha_with_a_key_length_is_not_acceptable_k7() -> None:
 
 
 @given(kind=st.integers(0, 255), number=st.integers(0, 65535), bits=st.none() | st.integers(0, 65535))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_unknown_transforms_are_never_chosen_and_never_crash_k8(kind: int, number: int, bits: int | None) -> None:
     odd = transform(kind, number, bits)
     choice = choose_ike((ike(GCM_256, PRF_256, X25519, odd),), POLICY, ALGORITHMS)
@@ -302,7 +302,7 @@ PROPOSALS = st.lists(st.lists(TRANSFORMS, min_size=1, max_size=9), min_size=1, m
 
 
 @given(offered=PROPOSALS, policy=PROPOSALS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_choice_is_one_transform_per_type_common_to_both_and_the_offerer_grants_it(
     offered: tuple[Proposal, ...], policy: tuple[Proposal, ...]
 ) -> None:

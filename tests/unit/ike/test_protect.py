@@ -82,7 +82,7 @@ def test_an_empty_message_is_sealed_and_opened(cipher: Cipher, integ: Integ | No
 
 
 @given(size=st.integers(0, 100), which=st.sampled_from(SUITES))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_length_fits_the_block(size: int, which: tuple[Cipher, Integ | None]) -> None:
     ours, theirs = pair(*which)
     payload = NotifyPayload(16400, bytes(size))

@@ -39,7 +39,7 @@ def policies(draw: st.DrawFn) -> tuple[ChildPolicy, ...]:
     return tuple(found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(policies(), SIDES, SIDES)
 def test_no_child_that_a_request_touches_is_passed_over(
     children: tuple[ChildPolicy, ...], local: tuple[Selector, ...], remote: tuple[Selector, ...]
@@ -68,7 +68,7 @@ def test_children_whose_addresses_show_only_later_are_always_asked() -> None:
     assert Reach((leased, hosts, ChildPolicy("net", net, net, ()))).touched(other, other) == [0, 1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from("iiipd"), st.integers(0, 40), st.integers(0, 5)), max_size=80))
 def test_children_by_name_and_spi_are_those_that_are_there(steps: list[tuple[str, int, int]]) -> None:
     held, plain = Children(), dict[int, ChildSa]()

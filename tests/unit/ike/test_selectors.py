@@ -59,7 +59,7 @@ def matches(selectors: tuple[Selector, ...], packet: Packet) -> bool:
 
 
 @given(offered=SETS, policy=SETS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_narrowing_is_the_intersection_of_packets(offered: tuple[Selector, ...], policy: tuple[Selector, ...]) -> None:
     result = narrow(offered, policy)
     for packet in PACKETS:
@@ -69,7 +69,7 @@ def test_narrowing_is_the_intersection_of_packets(offered: tuple[Selector, ...],
 
 
 @given(offered=SETS, policy=SETS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_narrowing_has_no_selector_inside_another_and_puts_the_first_first(
     offered: tuple[Selector, ...], policy: tuple[Selector, ...]
 ) -> None:
@@ -83,7 +83,7 @@ def test_narrowing_has_no_selector_inside_another_and_puts_the_first_first(
 
 
 @given(inner=SETS, outer=SETS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_subset_is_what_the_packets_say_c4(inner: tuple[Selector, ...], outer: tuple[Selector, ...]) -> None:
     if subset(inner, outer):
         assert all(matches(outer, packet) for packet in PACKETS if matches(inner, packet))

@@ -168,7 +168,7 @@ SEEDS = [
 
 
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 80), st.integers(0, 255)), max_size=12), st.binary())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_packet_ends_the_process(net: Any, seed: bytes, changes: list[tuple[int, int]], tail: bytes) -> None:
     """Altered packets that still come for our address reach lwIP, which asserts rather than refuses in places."""
     changed = bytearray(seed + tail)

@@ -16,8 +16,8 @@ from fynx.wire.payload import PARSERS, EncryptedPayload, FragmentPayload, Payloa
 from tests.unit.wire import strategies
 
 REFUSALS = (PeerFault, Dropped)
-FEW = settings(max_examples=100, deadline=None, database=None)
-MANY = settings(max_examples=400, deadline=None, database=None)
+FEW = settings(max_examples=100, database=None)
+MANY = settings(max_examples=400, database=None)
 
 
 @given(strategies.headers)
