@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +19,8 @@ from fynx.demo.report import Report
 
 IKE = "aes256gcm16-prfsha384-x25519"
 ESP = "aes128gcm16"
-UP_S = 15.0
-STOP_S = 5.0
+PATIENCE_S = 90.0
+"""The machine may be busy, and a slow step is no failed one."""
 
 YAML = """\
 name: {name}
@@ -45,8 +47,8 @@ class End(Protocol):
 
     def wait_until_ready(self) -> None: ...
 
-    def stop(self) -> float:
-        """Ends it in order; the seconds that took."""
+    def stop(self) -> float | None:
+        """Ends it in order; the seconds that took, None where it had to be killed."""
         ...
 
 
@@ -79,16 +81,12 @@ class Process:
         lines = self.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
         raise DemoError(f"{self.place.name} ended with code {self.child.returncode}: {lines[-1]} (all in {self.log})")
 
-    def stop(self) -> float:
-        began = time.monotonic()
-        if self.child is not None and self.child.poll() is None:
+    def stop(self) -> float | None:
+        if self.child is None:
+            return 0.0
+        if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
-            try:
-                self.child.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self.child.kill()
-                self.child.wait()
-        return time.monotonic() - began
+        return ended(self.child)
 
 
 @dataclass(slots=True)
@@ -134,14 +132,14 @@ class FynxEnd:
 
     def wait_until_up(self) -> dict[str, Any]:
         """The peer's object of ``fynx status --json``, once its child carries traffic. Raises DemoError."""
-        end = time.monotonic() + UP_S
+        end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             self.process.check()
             peer = self.peer()
             if child_of(peer).get("spi_out") and peer.get("established_s") is not None:
                 return peer
             time.sleep(0.1)
-        raise DemoError(f"no tunnel after {UP_S:.0f} s (see {self.process.log})")
+        raise DemoError(f"no tunnel after {PATIENCE_S:.0f} s (see {self.process.log})")
 
     def peer(self) -> dict[str, Any]:
         command = [sys.executable, "-m", "fynx", "status", "--json", "-c", str(self.config)]
@@ -159,7 +157,7 @@ class FynxEnd:
     def child(self) -> dict[str, Any]:
         return child_of(self.peer())
 
-    def stop(self) -> float:
+    def stop(self) -> float | None:
         return self.process.stop()
 
 
@@ -174,6 +172,32 @@ def drops(child: dict[str, Any], reason: str) -> int:
     return int(counted.get(reason, 0)) if isinstance(counted, dict) else 0
 
 
+def refused(child: Callable[[], dict[str, Any]], before: int, wanted: int) -> int:
+    """Replays that a child refused since ``before``: as soon as they are as many as wanted."""
+    end = time.monotonic() + PATIENCE_S
+    while (found := drops(child(), "replay") - before) < wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def ended(child: subprocess.Popen[Any]) -> float | None:
+    """The seconds until a program that was asked to end has ended; None where it had to be killed."""
+    began = time.monotonic()
+    try:
+        child.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+        return None
+    return time.monotonic() - began
+
+
+def tell_end(report: Report, took: dict[str, float | None]) -> None:
+    words = [f"{name} {'had to be killed' if s is None else f'ended in {s:.2f} s'}" for name, s in took.items()]
+    facts = {f"{name}_s": None if s is None else round(s, 2) for name, s in took.items()}
+    report.add("stop", None not in took.values(), ", ".join(words), **facts)
+
+
 def split_keys(report: Report, folder: Path) -> None:
     """Splits Alice's key log into the two files of Wireshark's profile folder."""
     lines = (folder / "alice.keys").read_text().splitlines()
@@ -186,10 +210,15 @@ def split_keys(report: Report, folder: Path) -> None:
 
 
 def wait_for(path: Path, process: Process) -> None:
-    """Waits until a program's control socket is there."""
-    end = time.monotonic() + UP_S
-    while not path.exists():
+    """Waits until a program listens on its control socket: the file is there a moment earlier."""
+    end = time.monotonic() + PATIENCE_S
+    while not listens(path):
         process.check()
         if time.monotonic() > end:
             raise DemoError(f"{process.place.name} opened no control socket (see {process.log})")
         time.sleep(0.02)
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0

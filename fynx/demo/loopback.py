@@ -15,7 +15,7 @@ from typing import Any
 
 from fynx.demo import packet
 from fynx.demo.capture import Packet
-from fynx.demo.ends import ESP, IKE, child_of, drops, split_keys, write_private
+from fynx.demo.ends import ESP, IKE, PATIENCE_S, child_of, drops, ended, refused, split_keys, tell_end, write_private
 from fynx.demo.namespace import DemoError
 from fynx.demo.pcapng import RAW_IP, PcapngWriter
 from fynx.demo.relay import HOST, Relay, free_port
@@ -23,7 +23,6 @@ from fynx.demo.report import Report
 
 FILE_OCTETS, BULK_OCTETS = 1 << 20, 8 << 20
 REPLAYS = 200
-PATIENCE_S = 30.0
 HEADERS = 28
 """IPv4 and UDP before what the relay saw."""
 
@@ -79,16 +78,10 @@ class Worker:
         lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
         return f"{self.name} does not answer: {lines[-1]} (all in {log})"
 
-    def stop(self) -> float:
-        began = time.monotonic()
+    def stop(self) -> float | None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        return time.monotonic() - began
+        return ended(self.process)
 
 
 class Loopback:
@@ -116,11 +109,9 @@ class Loopback:
             self._file(alice, bob)
             outside = list(relay.packets)
             self._wire(outside)
-            self._replay(bob, relay, outside)
+            self._replay(alice, bob, relay, outside)
             self._bulk(alice, bob)
-            took = {"alice_s": round(alice.stop(), 2), "bob_s": round(bob.stop(), 2)}
-            text = f"alice ended in {took['alice_s']} s, bob ended in {took['bob_s']} s"
-            self.report.add("stop", max(took.values()) < 3.0, text, **took)
+            tell_end(self.report, {end.name: end.stop() for end in (alice, bob)})
         split_keys(self.report, self.folder)
 
     def _start(self, name: str, peer: str, index: int, relay: Relay) -> Worker:
@@ -148,10 +139,10 @@ class Loopback:
             )
 
     def _handshake(self, alice: Worker, relay: Relay) -> None:
-        end = time.monotonic() + 15
+        end = time.monotonic() + PATIENCE_S
         while not (child := alice.child()).get("spi_out"):
             if time.monotonic() > end:
-                raise DemoError(f"no tunnel after 15 s (see {self.folder}/alice.log)")
+                raise DemoError(f"no tunnel after {PATIENCE_S:.0f} s (see {self.folder}/alice.log)")
             time.sleep(0.05)
         took = packet.handshake_s([seen(one) for one in list(relay.packets)])
         if took is None:
@@ -186,17 +177,17 @@ class Loopback:
         text = f"{ike} IKE, {esp} ESP packets outside; the canary, which was in the file, in {out} of them"
         self.report.add("wire", not out and esp > 0, text, ike=ike, esp=esp, canary_outside=out)
 
-    def _replay(self, bob: Worker, relay: Relay, outside: list[Packet]) -> None:
+    def _replay(self, alice: Worker, bob: Worker, relay: Relay, outside: list[Packet]) -> None:
+        alice.ask(do="ping", count=1)  # once that is back, nothing of the file is on its way any more
         to_bob = [seen(one) for one in outside if int.from_bytes(one.data[22:24], "big") == self.ports[1]]
         old = [one for one in to_bob if one.kind == "esp"][-REPLAYS:]
         before, opened = drops(bob.child(), "replay"), bob.ask(do="taken")["opened"]
         relay.repeat_to_bob([one.body for one in old])
-        time.sleep(0.3)
-        refused = drops(bob.child(), "replay") - before
+        count = refused(bob.child, before, len(old))
         delivered = bob.ask(do="taken")["opened"] - opened
-        text = f"{len(old)} captured packets sent again: {refused} refused as replays, {delivered} delivered"
-        ok = bool(old) and refused == len(old) and not delivered
-        self.report.add("replay", ok, text, sent=len(old), refused=refused, delivered=delivered)
+        text = f"{len(old)} captured packets sent again: {count} refused as replays, {delivered} delivered"
+        ok = bool(old) and count == len(old) and not delivered
+        self.report.add("replay", ok, text, sent=len(old), refused=count, delivered=delivered)
 
     def _bulk(self, alice: Worker, bob: Worker) -> None:
         sent, taken = alice.ask(do="send", octets=BULK_OCTETS, canary=self.canary), bob.ask(do="taken")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fynx.demo import packet, traffic
 from fynx.demo.capture import LARGE, Capture, Packet
-from fynx.demo.ends import End, FynxEnd, drops, split_keys, write_private
+from fynx.demo.ends import End, FynxEnd, drops, refused, split_keys, tell_end, write_private
 from fynx.demo.namespace import DemoError, Place, build, sh
 from fynx.demo.pcapng import PcapngWriter
 from fynx.demo.report import Report
@@ -126,18 +126,16 @@ class Story:
     def _replay(self) -> None:
         place = self.target.place
         old = [one for one in self.seen if one.kind == "esp" and one.destination == place.outer][-REPLAYS:]
-        before = self.target.child()
+        before = drops(self.target.child(), "replay")
         with place.entered():
             inner = Capture("fynx0")
         packet.replay(place.link, old)
-        time.sleep(0.3)
+        count = refused(self.target.child, before, len(old))
         inner.stop()
-        after = self.target.child()
-        refused = drops(after, "replay") - drops(before, "replay")
         delivered = len([one for one in inner.packets if inward(one, place)])
-        text = f"{len(old)} captured packets sent again: {refused} refused as replays, {delivered} delivered"
-        ok = bool(old) and refused == len(old) and not delivered
-        self.report.add("replay", ok, text, sent=len(old), refused=refused, delivered=delivered)
+        text = f"{len(old)} captured packets sent again: {count} refused as replays, {delivered} delivered"
+        ok = bool(old) and count == len(old) and not delivered
+        self.report.add("replay", ok, text, sent=len(old), refused=count, delivered=delivered)
 
     def _bulk(self) -> None:
         stream = traffic.flood(self.alice.place, self.bob.place, BULK_S)
@@ -146,9 +144,7 @@ class Story:
         self.report.add("throughput", stream.count > 0, text, mbit_s=round(rate, 1), octets=stream.count)
 
     def _end(self) -> None:
-        took = {end.place.name: end.stop() for end in (self.alice, self.bob)}
-        text = ", ".join(f"{name} ended in {seconds:.2f} s" for name, seconds in took.items())
-        self.report.add("stop", max(took.values()) < 3.0, text, **{f"{k}_s": round(v, 2) for k, v in took.items()})
+        tell_end(self.report, {end.place.name: end.stop() for end in (self.alice, self.bob)})
 
 
 def inward(one: Packet, place: Place) -> bool:

@@ -81,5 +81,5 @@ class StrongswanEnd:
             "children": {"net": child},
         }
 
-    def stop(self) -> float:
+    def stop(self) -> float | None:
         return self.process.stop()

@@ -14,7 +14,7 @@ from fynx.demo.namespace import DemoError, Place, sh
 
 PORT = 7296
 CHUNK = 1 << 16
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def ping(source: Place, destination: Place, count: int = 5) -> Pings:
     """Pings between the inner addresses; a lost reply is a number, not an error."""
     with source.entered():
         try:
-            text = sh(f"ping -n -c {count} -i 0.2 -W 2 -I {source.inner} {destination.inner}")
+            text = sh(f"ping -n -c {count} -i 0.2 -W 10 -I {source.inner} {destination.inner}")
         except DemoError as error:
             text = str(error)
     seen = re.search(r"(\d+) packets transmitted, (\d+) received", text)

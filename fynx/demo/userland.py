@@ -25,7 +25,7 @@ from fynx.plugin.planes import PacketPlane
 from fynx.run.host import Host
 
 CHUNK, WINDOW = 1200, 64
-AGAIN_S, PATIENCE_S = 0.2, 20.0
+AGAIN_S, PATIENCE_S = 0.2, 80.0
 DATA, ACKNOWLEDGE = b"D", b"A"
 
 
@@ -85,7 +85,7 @@ class End:
             began = time.perf_counter()
             request = inner.echo(inner.ECHO_REQUEST, struct.pack("!HH", 1, sequence) + b"fynx demo")
             self.plane.send_inner([inner.ipv4(self.own, self.other, inner.ICMP, request)])
-            if await self.until(lambda number=sequence: number in self.echoes, 2.0):
+            if await self.until(lambda number=sequence: number in self.echoes, 10.0):
                 times.append(self.echoes[sequence] - began)
         average = sum(times) / len(times) * 1000 if times else None
         return {"sent": count, "received": len(times), "average_ms": average}
