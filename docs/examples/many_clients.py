@@ -18,12 +18,14 @@ async def answer(session: fynx.IpsecSession) -> None:
             await session.send_packet(asked.reply(asked.payload).packet())
 
 
-async def ask(server: tuple[str, int], number: int) -> bool:
+async def ask(server: tuple[str, int], number: int, everyone: asyncio.Barrier) -> bool:
     auth = fynx.psk(f"client-{number}.example", KEY)
     async with fynx.connect(server, auth=auth, remote_id="server.example") as tunnel:
+        await everyone.wait()  # all tunnels stand
         said = f"client {number}".encode()
         await tunnel.send_packet(Datagram(tunnel.address, str(SERVER), said).packet())
         heard = parse(await tunnel.recv_packet())
+        await everyone.wait()  # and none goes before all have their answer
         return heard is not None and heard.payload == said
 
 
@@ -35,10 +37,15 @@ async def main(count: int) -> None:
                 async for session in server:
                     sessions.create_task(answer(session))
 
-        task = asyncio.create_task(accept())
+        task, everyone = asyncio.create_task(accept()), asyncio.Barrier(count + 1)
         began = time.perf_counter()
-        right = await asyncio.gather(*(ask(server.local_addr(), number) for number in range(count)))
-        print(f"{sum(right)} of {count} clients got their own answer in {time.perf_counter() - began:.2f} s")
+        async with asyncio.TaskGroup() as clients:
+            asking = [clients.create_task(ask(server.local_addr(), number, everyone)) for number in range(count)]
+            await everyone.wait()
+            print(f"{server.session_count()} sessions at once")
+            await everyone.wait()
+        right = sum(each.result() for each in asking)
+        print(f"{right} of {count} clients got their own answer in {time.perf_counter() - began:.2f} s")
         await server.shutdown()
         await task
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+from contextlib import suppress
 
 import pytest
 
+from fynx.faults import InvalidParameter
 from fynx.plugin import Secret
 from tests.canary import Canary, forms, leaks
+from tests.unit.run.pair import pair, run
 
 
 def test_every_secret_that_a_test_makes_is_noted(request: pytest.FixtureRequest) -> None:
@@ -35,3 +38,22 @@ def test_a_secret_in_a_field_of_a_record_is_found() -> None:
     record.__dict__["fields"] = {"reason": octets.hex()}
     canary.emit(record)
     assert leaks(canary.made, "\n".join(canary.said)) == [octets.hex()]
+
+
+def test_what_errors_events_counters_and_statuses_of_a_test_hold_is_looked_through(
+    request: pytest.FixtureRequest,
+) -> None:
+    canary = request.config.pluginmanager.get_plugin("fynx-canary")
+    assert isinstance(canary, Canary)
+
+    async def story() -> None:
+        async with pair() as both:
+            await both.left.up("right", timeout_s=5)
+            both.left.status()
+
+    run(story)
+    with suppress(InvalidParameter):
+        raise InvalidParameter("a value of this test")
+    shown = "\n".join(canary.shown)
+    for text in ("a value of this test", "IkeUp(peer='right'", "'established_s'", "'counters': {"):
+        assert text in shown, text
