@@ -203,6 +203,10 @@ struct fynx_worker { /* everything one thread touches; one sender and one receiv
   uint32_t pause_ms; /* before it begins */
   uint64_t began_ms;
   _Atomic int asked; /* to end; 0: not */
+  struct fynx_worker *pair; /* of a sender the receiver of its queue, and the other way round; NULL: none */
+  _Atomic int awake;        /* of a receiver: it looks at what is ready */
+  _Atomic int lent;         /* of a sender: its receiver reads the device */
+  uint64_t busy_ms;         /* when it last had much to send */
   struct fynx_sa_out *packs; /* whose `packing` this sender holds */
   _Atomic int state; /* enum fynx_worker_state */
   _Atomic uint32_t restarts;

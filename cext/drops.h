@@ -67,6 +67,7 @@
   X(AGGREGATES_OUT, "aggregates_out") \
   X(IDLE_OUT, "idle_out")         /* of them, nothing but padding */ \
   X(PACED_LATE, "paced_late")     /* the clock was missed by so much that some were left out */ \
+  X(HANDOVERS, "handovers")       /* the receiver of a queue began to read what is sent, too */ \
   X(SPLIT_SENDS, "split_sends")   \
   X(TOO_BIG_TOLD, "too_big_told") \
   X(FRAGMENTED, "fragmented")     \

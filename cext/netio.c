@@ -30,31 +30,35 @@ static bool spin(struct pollfd *fds, uint32_t n, uint32_t for_us) {
   return false;
 }
 
-/* Blocks until one of `n` descriptors is ready; the last one is the stop signal. Holds no pointer meanwhile. */
+/* Blocks until one of `n` descriptors is ready; the last one wakes it for other reasons. Holds no pointer meanwhile. False: to
+ * end. */
 static bool await(struct fynx_worker *w, struct pollfd *fds, uint32_t n, int timeout_ms) {
-  bool found = w->plane->options.spin_us && timeout_ms < 0 && spin(fds, n, w->plane->options.spin_us);
+  bool found = w->plane->options.spin_us && timeout_ms < 0 && n > 1 && spin(fds, n, w->plane->options.spin_us);
   while (!found && poll(fds, n, timeout_ms) < 0)
     if (errno != EINTR) return false;
   fynx_count(w, FYNX_COUNT_WAKEUPS, 1);
-  return !(fds[n - 1].revents & POLLIN);
+  if (fds[n - 1].revents & POLLIN) fynx_calm(w);
+  return !asked(w);
 }
 
 void *fynx_tx_main(void *argument) {
   struct fynx_worker *w = argument;
   struct pollfd fds[2] = {{.fd = w->tun, .events = POLLIN}, {.fd = w->stop_fd, .events = POLLIN}};
   while (!asked(w)) {
+    if (fynx_lent(w)) {
+      if (!await(w, fds + 1, 1, -1)) break;
+      continue;
+    }
     uint32_t n = w->io->dry ? 0 : fynx_tun_read(w);
     if (n) {
-      fynx_online(w);
-      n = fynx_encap(w, n);
-      fynx_send_slots(w, n);
-      fynx_offline(w);
+      fynx_tx_batch(w, n);
     } else if (w->io->failures) { /* poll would return at once for ever: look again in a while */
       w->io->failures = 0;
       if (!await(w, fds + 1, 1, 50)) break;
     } else {
       w->io->dry = false;
-      if (!await(w, fds, 2, -1)) break;
+      int again_ms = fynx_lend(w);
+      if (again_ms && !await(w, fds, 2, again_ms)) break;
     }
   }
   return NULL;
@@ -209,22 +213,30 @@ static bool receive_batch(struct fynx_worker *w, const struct fynx_socket *socke
 static void receive_ready(struct fynx_worker *w, const struct pollfd *fds) {
   for (uint32_t i = 0; i < w->n_sockets; i++) {
     if (!fds[i].revents) continue;
-    for (int turns = 0; turns < 16 && !asked(w) && receive_batch(w, &w->plane->sockets[w->sockets[i]]);) turns++;
+    const struct fynx_socket *socket = &w->plane->sockets[w->sockets[i]];
+    bool more = true;
+    for (int turns = 0; turns < 16 && more && !asked(w); turns++) {
+      more = receive_batch(w, socket);
+      fynx_serve(w);
+    }
   }
 }
 
 void *fynx_rx_main(void *argument) {
   struct fynx_worker *w = argument;
-  struct pollfd fds[FYNX_SOCKETS_MAX + 1];
+  struct pollfd fds[FYNX_SOCKETS_MAX + 2], *tun = fds + w->n_sockets, *stop = tun + 1;
   for (uint32_t i = 0; i < w->n_sockets; i++)
     fds[i] = (struct pollfd){.fd = w->plane->sockets[w->sockets[i]].fd, .events = POLLIN};
-  fds[w->n_sockets] = (struct pollfd){.fd = w->stop_fd, .events = POLLIN};
+  atomic_store(&w->awake, 1);
+  *stop = (struct pollfd){.fd = w->stop_fd, .events = POLLIN};
   while (!asked(w)) {
     bool failing = w->io->failures != 0;
     w->io->failures = 0;
-    if (failing && !await(w, fds + w->n_sockets, 1, 1)) break;
-    if (!await(w, fds, w->n_sockets + 1, -1)) break;
+    if (failing && !await(w, stop, 1, 1)) break;
+    *tun = (struct pollfd){.fd = w->pair && fynx_lent(w->pair) ? w->tun : -1, .events = POLLIN};
+    if (!await(w, fds, w->n_sockets + 2, -1)) break;
     receive_ready(w, fds);
+    if (tun->revents) fynx_serve(w);
   }
   return NULL;
 }

@@ -38,6 +38,12 @@ struct fynx_io {
 enum fynx_verdict fynx_raw_strip(bool four, uint8_t **data, uint32_t *len);
 bool fynx_raw_take(struct fynx_worker *w, const struct fynx_socket *socket, uint8_t **data, uint32_t *len);
 
+/* duty.c */
+void fynx_tx_batch(struct fynx_worker *w, uint32_t n);
+bool fynx_lent(const struct fynx_worker *sender);
+int fynx_lend(struct fynx_worker *sender);
+void fynx_serve(struct fynx_worker *receiver);
+
 /* tun.c */
 uint32_t fynx_tun_read(struct fynx_worker *w);
 

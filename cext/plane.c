@@ -141,7 +141,11 @@ static int make_receivers(struct fynx_plane *plane) {
   for (uint32_t i = 0; i < wanted; i++) {
     struct fynx_worker *w = fynx_worker_new(plane, true);
     if (!w) return FYNX_E_MEMORY;
-    if (plane->n_tx > 1) w->tun = plane->tx[1 + i]->tun;
+    if (plane->n_tx > 1) {
+      w->tun = plane->tx[1 + i]->tun;
+      w->pair = plane->tx[1 + i];
+      w->pair->pair = w;
+    }
     for (uint32_t s = i; s < plane->n_sockets; s += wanted) w->sockets[w->n_sockets++] = s;
   }
   return 0;

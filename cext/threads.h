@@ -9,6 +9,11 @@ int fynx_worker_begin(struct fynx_worker *w);
 void fynx_workers_stop(struct fynx_plane *plane);
 void fynx_workers_revive(struct fynx_plane *plane);
 
+/* duty.c */
+void fynx_nudge(struct fynx_worker *w);
+void fynx_calm(struct fynx_worker *w);
+void fynx_take_back(struct fynx_worker *receiver);
+
 /* upcall.c */
 uint64_t fynx_now_ms(void);
 void fynx_upcall_push(struct fynx_worker *w, struct fynx_upcall *record, const uint8_t *data, uint32_t data_len);

@@ -21,21 +21,29 @@ enum { ASKED = 1, LATE, OVER }; /* to end: LATE: nobody waits for it any more; O
 #define PAUSE_MOST_MS 10000u
 
 static void wake(struct fynx_worker *w) {
-  static const uint64_t one = 1;
   atomic_store(&w->asked, ASKED);
-  if (write(w->stop_fd, &one, sizeof one) < 0) return; /* full: it is readable anyway */
+  fynx_nudge(w);
 }
 
-/* Also where a provider ended the thread in the middle of a batch: nobody may wait for it. */
-static void ended(void *argument) {
-  struct fynx_worker *w = argument;
-  struct fynx_upcall up = {.kind = FYNX_UP_WORKER, .tag = w->index, .hard = w->receiver};
+/* Nobody may wait for what it held. */
+static void let_go(struct fynx_worker *w) {
   if (w->packs) atomic_flag_clear_explicit(&w->packs->packing, memory_order_release);
   w->packs = NULL;
   fynx_offline(w);
-  if (atomic_exchange(&w->asked, OVER) == ASKED) return;
-  atomic_store(&w->state, FYNX_WORKER_LOST);
-  fynx_upcall_push(w, &up, NULL, 0);
+}
+
+/* Also where a provider ended the thread in the middle of a batch, its own or one of the sender whose queue it read. */
+static void ended(void *argument) {
+  struct fynx_worker *w = argument;
+  struct fynx_upcall up = {.kind = FYNX_UP_WORKER, .tag = w->index, .hard = w->receiver};
+  atomic_store(&w->awake, 0);
+  bool unasked = atomic_exchange(&w->asked, OVER) != ASKED;
+  bool lent = atomic_load(&(w->receiver && w->pair ? w->pair : w)->lent); /* then the receiver has what the sender's worker holds */
+  if (w->receiver || !lent) let_go(w);
+  if (unasked) atomic_store(&w->state, FYNX_WORKER_LOST);
+  if (w->receiver && lent) let_go(w->pair);
+  fynx_take_back(w);
+  if (unasked) fynx_upcall_push(w, &up, NULL, 0);
 }
 
 static void *live(void *argument) {
@@ -87,15 +95,13 @@ int fynx_worker_begin(struct fynx_worker *w) {
 /* `patience_s` 0: as long as it takes. False: it is still in its batch. */
 static bool join(struct fynx_worker *w, unsigned patience_s) {
   struct timespec until;
-  uint64_t ignored;
   if (!w->started) return true;
   clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec += patience_s;
   if (patience_s ? pthread_timedjoin_np(w->thread, NULL, &until) : pthread_join(w->thread, NULL)) return false;
   w->started = false;
   atomic_store(&w->state, FYNX_WORKER_NONE);
-  while (read(w->stop_fd, &ignored, sizeof ignored) > 0) {
-  }
+  fynx_calm(w);
   return true;
 }
 

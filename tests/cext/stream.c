@@ -11,13 +11,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "drops.h"
 #include "util.h"
 #include "vnet.h"
 #include "world.h"
 
-#define PAYLOAD 5000u
+#define LITTLE 2000 /* ten of them, as the device holds at most, are not much */
+#define MUCH 40000
 #define QUEUES 2u
-#define FRAME (10u + 40u + PAYLOAD)
+#define TIDE_MS 100u
 
 struct side {
   struct fynx_plane *plane;
@@ -66,20 +68,42 @@ static uint64_t restarts(struct fynx_plane *plane) {
   return sum;
 }
 
-static void *host(void *argument) {
-  const struct user *user = argument;
-  int fd = user->side->host[user->queue];
-  static _Thread_local uint8_t frame[FRAME], room[1 << 17];
+static uint64_t milliseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Of the queues between their two threads; each began with the sender's. */
+static uint64_t handovers(struct fynx_plane *plane) {
+  uint64_t counters[64], drops[64];
+  fynx_plane_counters(plane, counters, drops);
+  return counters[FYNX_COUNT_HANDOVERS];
+}
+
+/* A TCP segment of 198.18.2.7 for 198.18.1.9 that the device leaves to be cut. */
+static void fill(uint8_t *frame, uint16_t payload) {
   const struct fynx_vnet vnet = {.flags = 1, .type = FYNX_VNET_TCP4, .size = 1000, .csum_start = 20, .csum_offset = 16};
   memcpy(frame, &vnet, sizeof vnet);
-  world_inner(frame + 10, 40 + PAYLOAD);
+  world_inner(frame + 10, (uint16_t)(40 + payload));
   frame[10 + 9] = 6;
   frame[10 + 32] = 5 << 4;
   frame[10 + 33] = 0x10;
+}
+
+/* Little, which the receiver of the queue sends, and much, for which the sender reads the device, in turn. */
+static void *host(void *argument) {
+  const struct user *user = argument;
+  int fd = user->side->host[user->queue];
+  static _Thread_local uint8_t frames[2][10 + 40 + MUCH], room[1 << 17];
+  fill(frames[0], LITTLE);
+  fill(frames[1], MUCH);
   while (!atomic_load(&halt)) {
     struct pollfd fds = {.fd = fd, .events = POLLIN};
-    CHECK(send(fd, frame, sizeof frame, 0) == sizeof frame || errno == EAGAIN || errno == ENOBUFS);
-    while (poll(&fds, 1, 1) == 1) {
+    bool much = milliseconds() / TIDE_MS % 8 == 0;
+    ssize_t size = 10 + 40 + (much ? MUCH : LITTLE);
+    CHECK(send(fd, frames[much], (size_t)size, 0) == size || errno == EAGAIN || errno == ENOBUFS);
+    for (int got = 0; got < 64 && poll(&fds, 1, 1) == 1; got++) {
       CHECK(recv(fd, room, sizeof room, 0) >= 10 + 40 + 1000);
       atomic_fetch_add(&received, 1);
     }
@@ -177,6 +201,7 @@ int main(int argc, char **argv) {
   for (uint32_t i = 0; i < 2 * queues; i++) pthread_join(threads[i], NULL);
   pthread_join(watching, NULL);
   for (uint32_t i = 0; i < 2 && restarting; i++) CHECK(restarts(sides[i].plane) > 8);
+  for (uint32_t i = 0; i < 2; i++) CHECK(handovers(sides[i].plane) > queues);
   for (uint32_t i = 0; i < 2; i++) {
     fynx_plane_free(sides[i].plane);
     for (uint32_t q = 0; q < queues; q++) {

@@ -10,6 +10,7 @@ import pytest
 
 from fynx_plugins.tun.queues import multiqueue, workers_of
 from tests.netns.numbered import stream
+from tests.netns.test_offloads import carry
 from tests.netns.world import INNER, Gateway, World, until
 
 
@@ -134,3 +135,25 @@ def test_they_are_rekeyed_and_taken_down_while_packets_pass(world: World, left: 
     left.order("down", peer="right", child="net")
     for gateway in (left, right):
         until(lambda gateway=gateway: not bound(gateway), "all of them are gone")
+
+
+def sender(gateway: Gateway) -> dict[str, Any]:
+    found = (each for each in gateway.status()["plane"]["workers"] if each["direction"] == "out" and each["worker"])
+    return next(found)
+
+
+def test_echoes_leave_without_waking_the_sender_and_a_stream_brings_it_back(
+    world: World, left: Gateway, right: Gateway
+) -> None:
+    """ADR 0014: of little that is sent, the thread that receives reads it too; of much, the sender's own."""
+    begin(world, 1)
+    assert world.left.ping(INNER["right"], source=INNER["left"], count=3)
+    until(lambda: sender(right)["counters"].get("handovers", 0) > 0, "the receiver reads the queue")
+    before = sender(right)
+    assert world.left.ping(INNER["right"], source=INNER["left"], count=20)
+    after = sender(right)
+    assert after["counters"]["packets_out"] >= before["counters"]["packets_out"] + 20
+    assert after["wakeups"] <= before["wakeups"] + 10, "twenty echoes woke it"
+    handovers = after["counters"]["handovers"]
+    carry(right, left, INNER["left"], "tcp", 20_000_000)
+    until(lambda: sender(right)["counters"]["handovers"] > handovers, "it went to the sender and back")
