@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 WHEELS = ROOT / "build" / "wheelhouse"
 EXAMPLES = ROOT / "docs" / "examples"
-LIMIT_S = 240
+LIMIT_S = 380
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import pytest
 
 from tests.fresh import EXAMPLES, Fresh
 
-pytestmark = pytest.mark.timeout(300)
 DISTRIBUTIONS = {"fynx-tcp": "tcp", "fynx-private-gcm": "private_gcm"}
 
 

@@ -10,8 +10,6 @@ from fynx.cli.main import run
 from fynx.cli.new import KINDS
 from tests.fresh import Fresh
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module")
 def written(fresh: Fresh, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -10,7 +10,7 @@ from lab.pair import ROLES, Pair
 from lab.topology import OUTER, inner
 from lab.wait import until
 
-QUICK = {"liveness_s": 0.5, "retransmission": {"base_s": 0.2, "tries": 4}}
+QUICK = {"liveness_s": 0.5, "retransmission": {"base_s": 0.2, "tries": 5}}
 QUICK_STRONGSWAN = {"retransmit_timeout": "0.2", "retransmit_tries": "3", "retransmit_base": "1.5"}
 
 

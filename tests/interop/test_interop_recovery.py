@@ -13,7 +13,7 @@ from lab.plan import Plan, networks
 from lab.stream import stream
 from lab.wait import until
 
-QUICK: dict[str, object] = {"liveness_s": 0.5, "retransmission": {"base_s": 0.2, "tries": 4}}
+QUICK: dict[str, object] = {"liveness_s": 0.5, "retransmission": {"base_s": 0.2, "tries": 5}}
 NEVER_S = 2.5
 """Longer than Fynx waits before it calls again."""
 

@@ -90,7 +90,7 @@ def test_nat_traversal(pair: Callable[..., Pair]) -> None:
 
 def test_dead_peer_detection(pair: Callable[..., Pair]) -> None:
     """strongSwan is killed without a DELETE: detection fires and the tunnel is torn down."""
-    quick = {"liveness_s": 0.5, "retransmission": {"base_s": 0.2, "tries": 4}}
+    quick = {"liveness_s": 0.5, "retransmission": {"base_s": 0.2, "tries": 5}}
     both = _up(pair("fynx", "strongswan", plans=[GUIDE], fynx_peer=quick))
     both.charon.kill()
     until(lambda: not both.fynx.established(both.plan), "the dead peer is noticed")

@@ -10,7 +10,6 @@ from tests.fresh import Fresh
 from tests.netns.test_tcp import transfer
 from tests.netns.world import INNER, OUTER, Gateway, World, until
 
-pytestmark = pytest.mark.timeout(300)
 NO_UDP = """
 table inet blocked {
   counter barred {}

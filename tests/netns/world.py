@@ -51,7 +51,7 @@ def run(*command: str, stdin: str | None = None, check: bool = True, within_s: f
     return done.stdout
 
 
-def until(true: Callable[[], object], what: str, within_s: float = 40.0) -> None:
+def until(true: Callable[[], object], what: str, within_s: float = 100.0) -> None:
     end = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < end, f"not within {within_s} s: {what}"
@@ -120,7 +120,7 @@ class Gateway:
             "remote": {"address": OUTER[self.other], "id": f"{self.other}.test", "auth": {"psk": {"secret": SECRET}}},
             "local": {"id": f"{side}.test", "auth": {"psk": {"secret": SECRET}}},
             "start": "none",
-            "retransmission": {"base_s": 0.3, "tries": 3},
+            "retransmission": {"base_s": 0.3, "tries": 5},
             "children": {"net": self.child},
         }
         self.site: dict[str, Any] = {"name": side, "host": {"plane": {"tun": {}}}, "peers": {self.other: self.peer}}
@@ -131,7 +131,7 @@ class Gateway:
         self.wait()
 
     def wait(self) -> None:
-        until(self._ready, f"{self.side} runs: {self.log()}", 40.0)
+        until(self._ready, f"{self.side} runs: {self.log()}")
 
     def write(self) -> None:
         self.file.touch(mode=0o600)
@@ -161,7 +161,7 @@ class Gateway:
     def again(self) -> subprocess.CompletedProcess[str]:
         """A second ``fynx run`` of the same configuration, to its end."""
         line = ["ip", "netns", "exec", self.place.name, *self.line]
-        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, env=self._environment())
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120, env=self._environment())
 
     def stop(self) -> None:
         """SIGTERM: it ends by itself."""
@@ -173,7 +173,7 @@ class Gateway:
     def _end(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
-        self.process.wait(40)
+        self.process.wait(60)
         self.process = None
 
     def cleanup(self) -> None:
@@ -182,13 +182,13 @@ class Gateway:
 
     def ask(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "fynx", *arguments, "-c", str(self.file)]
-        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, env=self._environment())
+        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120, env=self._environment())
         assert not check or done.returncode == 0, f"{arguments}: {done.returncode}: {done.stderr}\n{self.log()}"
         return done
 
     def up(self) -> None:
-        with Control(self._socket) as control:
-            control.ask("up", peer=self.other, timeout_s=40)
+        with Control(self._socket, 120.0) as control:
+            control.ask("up", peer=self.other, timeout_s=100)
 
     def order(self, command: str, **options: object) -> None:
         """What the program asks the host, without starting it: on a busy machine a start takes seconds."""

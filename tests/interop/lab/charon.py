@@ -102,7 +102,7 @@ class Charon:
         except OSError:
             client.close()
             return None
-        client.settimeout(60.0)
+        client.settimeout(120.0)
         return client
 
     def stop(self) -> None:
@@ -178,13 +178,13 @@ class Charon:
 
     def up(self, plan: Plan, child: str = "") -> None:
         """Initiate; raises ``Refused`` when it does not come up."""
-        wanted = {"ike": plan.name, "child": child or plan.children[0].name, "timeout": "40000", "loglevel": "1"}
+        wanted = {"ike": plan.name, "child": child or plan.children[0].name, "timeout": "100000", "loglevel": "1"}
         self._control("initiate", wanted)
 
     def down(self, plan: Plan, child: str = "") -> None:
         """Delete the IKE SA, or only the child that is named, and wait for the peer's answer."""
         wanted = {"child": child} if child else {"ike": plan.name}
-        self._control("terminate", {**wanted, "timeout": "40000", "loglevel": "1"})
+        self._control("terminate", {**wanted, "timeout": "100000", "loglevel": "1"})
 
     def _control(self, command: str, message: Tree) -> None:
         assert self._session is not None, "not running"

@@ -45,7 +45,7 @@ class Daemon:
         """Everything the process has written so far."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
-    def end(self, how: signal.Signals = signal.SIGTERM, within_s: float = 40.0) -> int:
+    def end(self, how: signal.Signals = signal.SIGTERM, within_s: float = 100.0) -> int:
         """Signal the process and wait for it; one that does not go is killed and reported by TimeoutExpired."""
         if self._process is None:
             return 0

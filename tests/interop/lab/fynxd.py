@@ -99,7 +99,7 @@ class Fynx:
 
     def up(self, plan: Plan, child: str = "") -> None:
         """As ``fynx up PEER [CHILD]``; raises ``Refused`` with what Fynx says when it does not come up."""
-        self._ask({"command": "up", "peer": plan.name, "child": child, "timeout_s": 40})
+        self._ask({"command": "up", "peer": plan.name, "child": child, "timeout_s": 100})
 
     def down(self, plan: Plan, child: str = "") -> None:
         self._ask({"command": "down", "peer": plan.name, "child": child})
@@ -107,7 +107,7 @@ class Fynx:
     def _ask(self, request: Mapping[str, object]) -> Any:
         """One line to the control socket and one back; raises OSError when nobody listens."""
         with socket.socket(socket.AF_UNIX) as control:
-            control.settimeout(60.0)
+            control.settimeout(120.0)
             control.connect(str(self.directory / f"{self.name}.sock"))
             control.sendall(json.dumps(request).encode() + b"\n")
             with control.makefile("rb") as lines:
@@ -122,7 +122,7 @@ class Fynx:
 
     def bare(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         line = (sys.executable, "-m", "fynx", *arguments)
-        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60.0, env=self._environment())
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120.0, env=self._environment())
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "FYNX_RUN_DIR": str(self.directory), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}

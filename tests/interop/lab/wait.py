@@ -15,7 +15,7 @@ class TooLate(AssertionError):
     """The condition did not come true before its deadline."""
 
 
-def until(condition: Callable[[], T], what: str, within_s: float = 40.0) -> T:
+def until(condition: Callable[[], T], what: str, within_s: float = 100.0) -> T:
     """Poll ``condition`` until it gives something true, and return that."""
     deadline = time.monotonic() + within_s
     while True:
