@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from logging import DEBUG, ERROR, INFO, WARNING
-from typing import NamedTuple
+from time import time
+from typing import Any, NamedTuple
 
 from fynx.events import Event
 
@@ -23,7 +25,9 @@ LONGEST = 256
 
 def clean(text: str) -> str:
     """Control characters, line and direction marks become escapes; the rest is cut at 256 (bad-inputs L5)."""
-    plain = text if text.isprintable() else "".join(_escaped(each) for each in text)
+    if len(text) <= LONGEST and text.isprintable():
+        return text
+    plain = "".join(_escaped(each) for each in text)
     return plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"
 
 
@@ -70,13 +74,16 @@ class LogEvent:
             raise TypeError(f"{self.name} has the fields {', '.join(self.fields)}")
         fields = {name: _plain(values[name]) for name in self.fields}
         words = text or " ".join([self.name, *(f"{name}={value}" for name, value in fields.items())])
-        cause = more.cause
-        about = None if cause is None else (type(cause), cause, cause.__traceback__)
-        logger, level = self.logger, self.bad_level if more.bad and self.bad_level else self.level
-        # Not logger.log(): it walks the stack for the place of the call, which is always this one.
-        record = logger.makeRecord(logger.name, level, __file__, 0, words, (), about)
+        record = self._record(self.bad_level if more.bad and self.bad_level else self.level, words, more.cause)
         record.__dict__.update(fynx=self.name, fields=fields, event=more.event)
-        logger.handle(record)
+        self.logger.handle(record)
+
+    def _record(self, level: int, words: str, cause: BaseException | None) -> logging.LogRecord:
+        """Not by ``Logger.log``: it walks the stack for the place of the call, which is always this one."""
+        if cause is None and not _own_makers():
+            return _copied(self.logger.name, level, words)
+        about = None if cause is None else (type(cause), cause, cause.__traceback__)
+        return self.logger.makeRecord(self.logger.name, level, __file__, 0, words, (), about)
 
     @property
     def enabled(self) -> bool:
@@ -88,8 +95,31 @@ class LogEvent:
         return self.logger.isEnabledFor(self.bad_level if bad and self.bad_level else self.level)
 
 
+def _own_makers() -> bool:
+    """Whether somebody else makes the records, or they say which thread, process or task they come from."""
+    if logging.logThreads or logging.logProcesses or logging.logMultiprocessing:
+        return True
+    return getattr(logging, "logAsyncioTasks", False) or logging.getLogRecordFactory() is not logging.LogRecord
+
+
+def _copied(name: str, level: int, words: str) -> logging.LogRecord:
+    """A record where nothing but the words and the time can differ: to make it anew costs as much as all the rest."""
+    first, now, record = _first(name, level), time(), logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__.update(first)
+    record.msg, record.created, record.msecs = words, now, now % 1 * 1000
+    record.relativeCreated += (now - first["created"]) * 1000
+    return record
+
+
+@lru_cache(256)
+def _first(name: str, level: int) -> Mapping[str, Any]:
+    return dict(logging.LogRecord(name, level, __file__, 0, "", (), None).__dict__)
+
+
 def _plain(value: object) -> object:
-    return clean(value) if type(value) is str else value if isinstance(value, _PLAIN) else clean(str(value))
+    if type(value) is str:
+        return value if len(value) <= LONGEST and value.isprintable() else clean(value)
+    return value if isinstance(value, _PLAIN) else clean(str(value))
 
 
 _PLAIN = (bool, int, float, type(None))

@@ -67,6 +67,7 @@ def set_up(style: Literal["text", "json"], *, verbose: bool) -> None:
     events, root = logging.getLogger("fynx.events"), logging.getLogger("fynx")
     events.handlers, root.handlers = [Patient(told)], [Patient(rest)]
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line says them
+    setattr(logging, "logAsyncioTasks", False)  # noqa: B010  from Python 3.12 on
     events.propagate = root.propagate = False
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
     events.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -9,6 +9,8 @@ from typing import TextIO
 
 ROOM = 10_000
 """Records that wait for the reader at most."""
+BATCH = 256
+"""Lines that are written at once, at most."""
 GATHER_S = 0.05
 """How long the thread waits for company before the next batch: a change of thread costs more than a record."""
 LAST_WAIT_S = 1.0
@@ -16,17 +18,27 @@ LAST_WAIT_S = 1.0
 
 
 class Lines(logging.StreamHandler[TextIO]):
-    """Writes where it is told to; a batch ends with ``flush``, not each record."""
+    """Writes where it is told to; a batch is one piece that ends with ``flush``, not each record."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.stream.write(self.format(record) + self.terminator)
+            self._lines.append(self.format(record) + self.terminator)
         except Exception:
             self.handleError(record)
+        if len(self._lines) >= BATCH:
+            self.flush()
 
     def flush(self) -> None:
         """A full disk loses what does not fit, and not the thread that writes."""
+        self.acquire()
+        text, self._lines = "".join(self._lines), []
+        self.release()
         try:
+            self.stream.write(text)
             super().flush()
         except (OSError, ValueError):
             self.handleError(logging.LogRecord("fynx.run", logging.ERROR, "", 0, "the log cannot be written", (), None))
@@ -43,6 +55,13 @@ class Patient(logging.Handler):
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._write, name="fynx-log", daemon=True)
         self._thread.start()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without a lock: the queue has its own."""
+        found = self.filter(record)
+        if found:
+            self.emit(found if isinstance(found, logging.LogRecord) else record)
+        return bool(found)
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._queue.qsize() < ROOM:
