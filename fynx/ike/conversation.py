@@ -58,7 +58,7 @@ class Conversation:
         elif exchange.number == AUTH:
             sa.advance(IkeEvent.SEND_AUTH)
         out = Outgoing(exchange.number, response=False)
-        yield from run(sa, exchange, "build", lambda task: task.build(out))
+        yield from run(sa, exchange, "build", out)
         number = 0 if exchange.number == INIT else sa.window.next_request
         request = encode(sa, number, out, sa.path)
         if exchange.number == INIT:
@@ -77,7 +77,7 @@ class Conversation:
         try:
             payloads = decode(opened.first, opened.chain)
             message = Incoming(header.exchange, header.message_id, True, payloads, protected=True)
-            yield from run(sa, exchange, "process", lambda task: task.process(message))
+            yield from run(sa, exchange, "process", message)
         except PeerFault as fault:
             self._response_fault(sa, header, fault)
         except Dropped as refusal:  # it verified: this is the peer's answer, and there will be no other
@@ -90,7 +90,7 @@ class Conversation:
             payloads = parse_payloads(header.next_payload, data[HEADER_LEN:])
             message = Incoming(INIT, 0, True, payloads, protected=False)
             sa.spi_r = header.spi_r
-            yield from run(sa, exchange, "process", lambda task: task.process(message))
+            yield from run(sa, exchange, "process", message)
         except Restart:
             sa.spi_r = spi_before
             yield from self._restart(sa, exchange)
@@ -133,8 +133,8 @@ class Conversation:
         message = Incoming(INIT, 0, False, payloads, protected=False)
         exchange = self.catalogue.begin(sa, INIT, {})
         out = Outgoing(INIT, response=True)
-        yield from run(sa, exchange, "process", lambda task: task.process(message))
-        yield from run(sa, exchange, "build", lambda task: task.build(out))
+        yield from run(sa, exchange, "process", message)
+        yield from run(sa, exchange, "build", out)
         sa.advance(IkeEvent.ANSWER_INIT)
         response = encode(sa, 0, out, sa.path)
         sa.init.request, (sa.init.response,) = data, response.datagrams
@@ -153,8 +153,8 @@ class Conversation:
             _refuse_critical(opened)
             payloads = decode(opened.first, opened.chain)
             message = Incoming(header.exchange, header.message_id, False, payloads, protected=True)
-            yield from run(sa, exchange, "process", lambda task: task.process(message))
-            yield from run(sa, exchange, "build", lambda task: task.build(out))
+            yield from run(sa, exchange, "process", message)
+            yield from run(sa, exchange, "build", out)
         except PeerFault as fault:
             out.payloads[:] = [NotifyPayload(fault.notify, fault.data)]
             if fault.notify in FATAL or header.exchange == AUTH:

@@ -7,18 +7,19 @@ exchange and named, and the exchange goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from fynx.errors import FynxError, PeerFault
 from fynx.events import PluginFailed
 from fynx.ike.sa import IkeSa
-from fynx.plugin.extension import ExchangeSpec, Extension, Incoming, Running, Steps, Task, TaskSpec
+from fynx.plugin.extension import ExchangeSpec, Extension, Incoming, Outgoing, Running, Task, TaskSpec
 from fynx.wire.iana import NotifyType
 from fynx.wire.payload import NotifyPayload, Payload
 
 CORE = "core"
+Phase = Literal["build", "process"]
 
 
 class Restart(FynxError):
@@ -59,25 +60,21 @@ class Catalogue:
         """Makes the tasks of one exchange."""
         exchange = Exchange(number, options)
         for registered in self._tasks.get(number, ()):
-            task = _make(sa, registered, options)
+            try:
+                task = registered.spec.make(sa, options)
+            except Exception as error:
+                _blame(sa, registered, "make", error)
+                continue
             if task is not None:
                 exchange.tasks.append((registered, task))
         return exchange
 
 
-def _make(sa: IkeSa, registered: Registered, options: Mapping[str, object]) -> Task | None:
-    try:
-        return registered.spec.make(sa, options)
-    except Exception as error:
-        _blame(sa, registered, "make", error)
-        return None
-
-
-def run(sa: IkeSa, exchange: Exchange, phase: str, step: Callable[[Task], Steps]) -> Running:
-    """Calls ``step`` on each task; a generator, so that a task may ask for work."""
+def run(sa: IkeSa, exchange: Exchange, phase: Phase, message: Incoming | Outgoing) -> Running:
+    """Calls each task with the message; a generator, so that a task may ask for work."""
     for registered, task in list(exchange.tasks):
         try:
-            steps = step(task)
+            steps = getattr(task, phase)(message)
             if steps is not None:
                 yield from steps
         except FynxError:
@@ -97,7 +94,7 @@ P = TypeVar("P")
 
 
 def every(message: Incoming, kind: type[P]) -> tuple[P, ...]:
-    return tuple([payload for payload in message.payloads if isinstance(payload, kind)])
+    return tuple(message.kinds.get(kind, ()))
 
 
 def one(message: Incoming, kind: type[P], *, initiator: bool | None = None) -> P:
@@ -109,7 +106,9 @@ def one(message: Incoming, kind: type[P], *, initiator: bool | None = None) -> P
 
 
 def maybe(message: Incoming, kind: type[P], *, initiator: bool | None = None) -> P | None:
-    found = [payload for payload in message.payloads if isinstance(payload, kind)]
+    found = message.kinds.get(kind)
+    if found is None:
+        return None
     if initiator is not None:
         found = [payload for payload in found if getattr(payload, "initiator", None) is initiator]
     if len(found) > 1:
@@ -118,10 +117,7 @@ def maybe(message: Incoming, kind: type[P], *, initiator: bool | None = None) ->
 
 
 def notify(message: Incoming, kind: int) -> NotifyPayload | None:
-    for payload in message.payloads:
-        if isinstance(payload, NotifyPayload) and payload.type == kind:
-            return payload
-    return None
+    return message.notifies.get(kind)
 
 
 def first_error(message: Incoming) -> NotifyPayload | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from fynx.events import Event
-from fynx.wire.payload import Payload
+from fynx.wire.payload import NotifyPayload, Payload
 
 Running = Generator[Any, Any, None]
 """A task's steps under way: yields requests of ``fynx.plugin.work``, receives their outcomes."""
@@ -66,6 +66,21 @@ class Incoming:
     response: bool
     payloads: tuple[Payload, ...]
     protected: bool
+    kinds: dict[type, list[Any]] = field(init=False, repr=False, compare=False)
+    """The payloads of each kind, in order; sorted once, since every task looks for its own."""
+    notifies: dict[int, NotifyPayload] = field(init=False, repr=False, compare=False)
+    """The first notification of each type."""
+
+    def __post_init__(self) -> None:
+        self.kinds, self.notifies = {}, {}
+        for payload in self.payloads:
+            kind = type(payload)
+            if kind in self.kinds:
+                self.kinds[kind].append(payload)
+            else:
+                self.kinds[kind] = [payload]
+        for note in reversed(self.kinds.get(NotifyPayload, ())):
+            self.notifies[note.type] = note
 
 
 @dataclass(slots=True)
