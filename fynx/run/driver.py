@@ -10,9 +10,8 @@ import time
 from asyncio import AbstractEventLoop, TimerHandle
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from fynx import logs
 from fynx.errors import FynxError
@@ -35,11 +34,8 @@ from fynx.ike.effects import (
 from fynx.ike.endpoint import Endpoint
 from fynx.ike.policy import HostPolicy
 from fynx.ike.reconfigure import reconfigure
-from fynx.plugin.auth import Secret
 from fynx.plugin.dataplane import (
     Acquire,
-    ChildKeys,
-    ChildSpec,
     Expire,
     IkeArrived,
     PathSeen,
@@ -53,12 +49,12 @@ from fynx.plugin.planes import OuterPlane, WorkerPlane
 from fynx.plugin.transport import Datagram, HintingPort, Path, Port
 from fynx.plugin.work import InstallChild
 from fynx.run import journal
+from fynx.run.standing import Standing
 from fynx.run.work import Worker
 from fynx.wire.encap import KEEPALIVE, MARKER, Kind, classify
 
 log = logging.getLogger("fynx.run")
 
-NO_KEYS = ChildKeys(Secret(b""), Secret(b""))
 ACTIVITY_S = 5.0
 """How often the counters of Child SAs are read to learn that a silent peer lives (RFC 7296 section 2.4)."""
 
@@ -72,9 +68,9 @@ class Listener(Protocol):
 
     def acquire(self, wanted: Acquire) -> None: ...
 
-    def installed(self, child: ChildSpec) -> None: ...
+    def installed(self, child: Standing) -> None: ...
 
-    def removed(self, child: ChildSpec, *, confirmed: bool) -> None: ...
+    def removed(self, child: Standing, *, confirmed: bool) -> None: ...
 
 
 class Driver:
@@ -94,14 +90,16 @@ class Driver:
         self._timer: TimerHandle | None = None
         self._due = 0.0
         self._busy = False
+        self._ways: dict[type[Effect], Callable[[Any], None]] = {}
         self._heard: dict[int, tuple[int, int]] = {}
         self._journals: dict[int, Usage] = {}
         self._read_at = 0.0
-        self.children: dict[int, ChildSpec] = {}
+        self.children: dict[int, Standing] = {}
         self.counters: Counter[str] = Counter()
 
     def open(self, port: Port, plane: Plane, worker: Worker) -> None:
         self._port, self._plane, self._worker = port, plane, worker
+        self._ways = self._carriers(port, plane, worker)
         self.endpoint.workers = plane.workers if isinstance(plane, WorkerPlane) else 0
         if isinstance(port, HintingPort):
             port.on_unreachable(self.unreachable)
@@ -117,6 +115,7 @@ class Driver:
         if self._worker is not None:
             self._worker.close()
         self._port = self._plane = self._worker = None
+        self._ways = {}
 
     def installed(self, peer: str, child: str) -> list[int]:
         """Handles of the Child SAs that the plane holds for this child."""
@@ -192,38 +191,36 @@ class Driver:
         self._arm()
 
     def _carry_out(self, effect: Effect) -> None:
-        port, plane, worker = self._port, self._plane, self._worker
-        if port is None or plane is None or worker is None:
-            return
-        match effect:
-            case Emit():
-                self._listener.happened(effect.event)
-            case Transmit():
-                journal.message(logs.log_message_send, effect.path, effect.data)
-                data = MARKER + effect.data if effect.path.encapsulated else effect.data
-                port.send([Datagram(effect.path, data)])
-            case Keepalive():
-                port.send([Datagram(effect.path, KEEPALIVE)])
-            case Ask():
-                worker.submit(effect.work, partial(self._answer, effect))
-            case Activate():
-                plane.activate(effect.handle)
-            case Move():
-                plane.move(effect.handle, effect.path, effect.encap)
-            case Remove():
-                self._remove(plane, effect)
-            case ReleaseSpi():
-                plane.release_spi(effect.spi)
-            case LogKeys():
-                self._listener.keys(effect.record)
-            case GiveBack():
-                worker.give_back(effect)
+        """Nothing, once we are closed."""
+        way = self._ways.get(type(effect))
+        if way is not None:
+            way(effect)
+
+    def _carriers(self, port: Port, plane: Plane, worker: Worker) -> dict[type[Effect], Callable[[Any], None]]:
+        listener = self._listener
+        return {
+            Emit: lambda effect: listener.happened(effect.event),
+            Transmit: partial(self._transmit, port),
+            Keepalive: lambda effect: port.send([Datagram(effect.path, KEEPALIVE)]),
+            Ask: lambda effect: worker.submit(effect.work, partial(self._answer, effect)),
+            Activate: lambda effect: plane.activate(effect.handle),
+            Move: lambda effect: plane.move(effect.handle, effect.path, effect.encap),
+            Remove: partial(self._remove, plane),
+            ReleaseSpi: lambda effect: plane.release_spi(effect.spi),
+            LogKeys: lambda effect: listener.keys(effect.record),
+            GiveBack: worker.give_back,
+        }
+
+    def _transmit(self, port: Port, effect: Transmit) -> None:
+        journal.message(logs.log_message_send, effect.path, effect.data)
+        data = MARKER + effect.data if effect.path.encapsulated else effect.data
+        port.send([Datagram(effect.path, data)])
 
     def _answer(self, ask: Ask, outcome: object) -> None:
         if isinstance(ask.work, InstallChild) and not isinstance(outcome, Exception):
-            # The plane has the keys; we need to know what stands, not how it is protected.
-            self.children[ask.work.child.handle] = replace(ask.work.child, keys_in=NO_KEYS, keys_out=NO_KEYS)
-            self._listener.installed(ask.work.child)
+            standing = Standing.of(ask.work.child)
+            self.children[standing.handle] = standing
+            self._listener.installed(standing)
         if self._worker is None:
             return
         try:

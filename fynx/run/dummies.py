@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fynx.errors import StateError
-from fynx.plugin.dataplane import ChildSpec, Plane
+from fynx.plugin.dataplane import Plane
 from fynx.plugin.planes import DummyPlane
+from fynx.run.standing import Standing
 
 MOST = 10_000
 
 
-def named(children: Mapping[int, ChildSpec], peer: str, child: str) -> list[int]:
+def named(children: Mapping[int, Standing], peer: str, child: str) -> list[int]:
     """Handles of a peer's Child SAs, or of those of one child."""
     return [handle for handle, each in children.items() if (each.peer, each.child) == (peer, child or each.child)]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fynx.errors import FynxError
 from fynx.kernel.entrypoints import DISTRIBUTION
 from fynx.kernel.registry import Registry
-from fynx.plugin.work import KexAnswer, KexFinish, KexStart, Sign, Verify, Work
+from fynx.plugin.work import InstallChild, KexAnswer, KexFinish, KexStart, ReserveSpi, Sign, Verify, Work
 from fynx.run.threads import Threads
 
 log = logging.getLogger("fynx.run")
@@ -23,6 +23,8 @@ OWN = "fynx_plugins"
 def foreign_owner(registry: Registry, work: Work) -> str:
     """The plugin of another distribution that does this work; empty when it is ours or nobody's."""
     owner = ""
+    if isinstance(work, ReserveSpi | InstallChild):
+        return owner
     match work:
         case Sign() | Verify():
             owner = registry.owners.get(("auth method", work.method), "")

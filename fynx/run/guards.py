@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from fynx.config.model import Config
 from fynx.ike.policy import ChildPolicy, HostPolicy, PeerPolicy
-from fynx.plugin.dataplane import ChildSpec, Plane, Policy, Selector
+from fynx.plugin.dataplane import Plane, Policy, Selector
 from fynx.run.policy import static_policies
 from fynx.run.pools import pool_blocks
 from fynx.run.resolve import sort_out
+from fynx.run.standing import Standing
 
 CHILD_PRIORITY = 1000
 """Priority of the PROTECT policies of children: after the static policies of the configuration (100 by default)."""
@@ -70,7 +71,7 @@ class Guards:
         self._let_go()
         self._tell()
 
-    def installed(self, child: ChildSpec) -> None:
+    def installed(self, child: Standing) -> None:
         key = self._key(child)
         self._standing.setdefault(key, set()).add(child.handle)
         self.closing -= {(child.peer, ""), (child.peer, child.child)}
@@ -81,7 +82,7 @@ class Guards:
         elif key in self._open:
             self._close((key,))
 
-    def removed(self, child: ChildSpec, *, confirmed: bool) -> None:
+    def removed(self, child: Standing, *, confirmed: bool) -> None:
         """Opens what this was the last SA of, when the peer confirmed and nobody wants it back."""
         key = self._under(child)
         left = self._standing.get(key, set())
@@ -174,13 +175,13 @@ class Guards:
         everything = any(selector.start == bytes(len(selector.start)) for selector in remote)
         return () if anyone and everything else remote
 
-    def _key(self, child: ChildSpec) -> Key:
+    def _key(self, child: Standing) -> Key:
         if (child.peer, child.child) in self._static:
             return child.peer, child.child
         remote = "+".join(f"{each.start.hex()}-{each.end.hex()}" for each in child.remote_ts)
         return child.peer, f"{child.child} {remote}"
 
-    def _under(self, child: ChildSpec) -> Key:
+    def _under(self, child: Standing) -> Key:
         """The key that it was installed under; a reload may have changed whose addresses are configured."""
         whole = child.peer, child.child
         return whole if child.handle in self._standing.get(whole, ()) else self._key(child)

@@ -21,7 +21,7 @@ from fynx.ike.sa import IkeSa
 from fynx.ike.tasks import CORE
 from fynx.kernel.registry import Registry
 from fynx.metrics import Metrics
-from fynx.plugin.dataplane import Acquire, ChildSpec, Plane, PlaneContext
+from fynx.plugin.dataplane import Acquire, Plane, PlaneContext
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.planes import RoutedPlane, WorkerPlane
 from fynx.plugin.transport import Path, Port
@@ -45,6 +45,7 @@ from fynx.run.ports import FencedPort, open_port
 from fynx.run.reload import Prepared, alike, follow, outside, prepare
 from fynx.run.resolve import Resolver, path_among, resolve_all
 from fynx.run.services import serve
+from fynx.run.standing import Standing
 from fynx.run.status import status
 from fynx.run.token_secret import crash_secret, forget, only_if_up
 from fynx.run.watched import Watched, refuse_closed
@@ -319,11 +320,11 @@ class Host:
         if wanted.child in ours:
             caller.acquired(wanted.child, (wanted.local, wanted.remote))
 
-    def installed(self, child: ChildSpec) -> None:
+    def installed(self, child: Standing) -> None:
         if self._guards is not None:
             self._guards.installed(child)
 
-    def removed(self, child: ChildSpec, *, confirmed: bool) -> None:
+    def removed(self, child: Standing, *, confirmed: bool) -> None:
         if self._guards is not None:
             self._guards.removed(child, confirmed=confirmed)
 

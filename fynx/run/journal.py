@@ -8,8 +8,9 @@ from typing import Any
 
 from fynx import events, logs
 from fynx.logs import Extra, LogEvent
-from fynx.plugin.dataplane import ChildSpec, Usage
+from fynx.plugin.dataplane import Usage
 from fynx.run.gate import Gate
+from fynx.run.standing import Standing
 from fynx.run.words import describe
 from fynx.wire.iana import ExchangeType, name_of
 
@@ -23,7 +24,9 @@ EXCHANGE_AT, FLAGS_AT, RESPONSE = 18, 19, 0x20
 
 def tell(event: events.Event, gate: Gate) -> None:
     """One record, two for an authentication or a negotiation that failed; none where ``gate`` holds it back."""
-    log, values = _RENEWED if isinstance(event, events.RekeyStarted) and not event.child else _kind(event)
+    log, values = _KINDS.get(type(event), _OTHER)
+    if isinstance(event, events.RekeyStarted) and not event.child:
+        log, values = _RENEWED
     bad = isinstance(event, events.PeerDead)
     if not log.enabled_when(bad=bad) or not gate.passes(log.name):
         return
@@ -39,13 +42,6 @@ def failed(context: str, error: BaseException) -> None:
     """Something of ours went wrong and the program goes on; the record carries the traceback of ``error``."""
     text = f"{context}: {type(error).__name__}"
     logs.log_error.write({"context": context, "error": str(error)}, text, more=Extra(cause=error))
-
-
-def _kind(event: events.Event) -> tuple[LogEvent, Callable[[Any], dict[str, object]]]:
-    return _KINDS.get(type(event)) or (
-        logs.log_event,
-        lambda other: {"peer": other.peer, "kind": type(other).__name__},
-    )
 
 
 def _refused(event: events.HandshakeFailed) -> None:
@@ -66,7 +62,7 @@ def message(log: LogEvent, path: object, data: bytes) -> None:
     log(msg_type=kind, peer=str(path), size_bytes=len(data))
 
 
-def traffic(child: ChildSpec, before: Usage, now: Usage) -> None:
+def traffic(child: Standing, before: Usage, now: Usage) -> None:
     """What one Child SA carried since the last look: no record per packet, one per direction and look at most."""
     replayed = now.drops.get(REPLAY, 0) - before.drops.get(REPLAY, 0)
     if replayed > 0:
@@ -113,6 +109,10 @@ def _alive(event: events.PeerAlive | events.PeerDead) -> dict[str, object]:
 
 _SPIS = ("spi_i", "spi_r")
 _RENEWED = (logs.log_ike_rekey_start, _fields("peer", old_spi="spi"))
+_OTHER: tuple[LogEvent, Callable[[Any], dict[str, object]]] = (
+    logs.log_event,
+    lambda other: {"peer": other.peer, "kind": type(other).__name__},
+)
 _KINDS: Mapping[type[events.Event], tuple[LogEvent, Callable[[Any], dict[str, object]]]] = {
     events.IkeStateChanged: (
         logs.log_ike_state_transition,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import os
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from traceback import format_tb
+from typing import Any
 
 from fynx.errors import FynxError
 from fynx.ike.effects import GiveBack
@@ -51,10 +52,20 @@ class Worker:
         random: Random = os.urandom,
         leases: Leases | None = None,
     ) -> None:
-        self._registry, self._plane, self._random = registry, plane, random
+        self._registry = registry
         self._leases = leases or Leases((), None, loop)
         self._threads = Threads("authorize", loop, AUTHORIZERS)
         self._plugins = Foreign(loop)
+        self._ways: Mapping[type[Work], Callable[[Any], object]] = {
+            KexStart: lambda work: self._exchange(work.method).start(random),
+            KexFinish: lambda work: work.offer.finish(work.peer),
+            KexAnswer: lambda work: self._exchange(work.method).answer(work.peer, random),
+            Sign: lambda work: self._method(work.method).sign(work.context),
+            Verify: lambda work: self._method(work.method).verify(work.context),
+            ReserveSpi: lambda _: plane.reserve_spi(),
+            InstallChild: lambda work: plane.install(work.child),
+            Lease: self._leases.lease,
+        }
 
     def submit(self, work: Work, done: Callable[[object], None]) -> None:
         if isinstance(work, Authorize):
@@ -84,27 +95,10 @@ class Worker:
         self._leases.give_back(lease.pool, lease.identity)
 
     def _perform(self, work: Work) -> object:
-        match work:
-            case KexStart():
-                return self._exchange(work.method).start(self._random)
-            case KexFinish():
-                return work.offer.finish(work.peer)
-            case KexAnswer():
-                return self._exchange(work.method).answer(work.peer, self._random)
-            case Sign():
-                return self._method(work.method).sign(work.context)
-            case Verify():
-                self._method(work.method).verify(work.context)
-                return None
-            case ReserveSpi():
-                return self._plane.reserve_spi()
-            case InstallChild():
-                self._plane.install(work.child)
-                return None
-            case Lease():
-                return self._leases.lease(work)
-            case _:
-                raise FynxError(f"nobody knows how to do {type(work).__name__}")
+        way = self._ways.get(type(work))
+        if way is None:
+            raise FynxError(f"nobody knows how to do {type(work).__name__}")
+        return way(work)
 
     def _exchange(self, method: int) -> KeyExchange:
         found = self._registry.algorithms.key_exchanges.get(method)

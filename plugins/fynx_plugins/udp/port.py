@@ -31,9 +31,11 @@ class Listener:
     address: str
     shared: PortSocket
     wildcard: bool = field(init=False)
+    v6: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.wildcard = ipaddress.ip_address(self.address).is_unspecified
+        self.v6 = self.shared.family == socket.AF_INET6
 
     @property
     def family(self) -> int:
@@ -110,11 +112,17 @@ class UdpPort:
         return True
 
     def _listener_for(self, path: Path) -> Listener | None:
-        family = socket.AF_INET6 if ":" in path.remote else socket.AF_INET
-        fitting = [x for x in self._listeners if x.family == family and x.shared.local_port == path.local_port]
-        exact = [x for x in fitting if x.address == path.local]
-        wild = [x for x in fitting if x.wildcard or not path.local]
-        return next(iter(exact or wild), None)
+        """The one bound to that address, else one that is bound to any."""
+        wide = None
+        v6 = ":" in path.remote
+        for each in self._listeners:
+            if each.v6 is not v6 or each.shared.local_port != path.local_port:
+                continue
+            if each.address == path.local:
+                return each
+            if wide is None and (each.wildcard or not path.local):
+                wide = each
+        return wide
 
     def _complaint(self, path: Path) -> None:
         if self._tell is not None and self._listener_for(path) is not None:

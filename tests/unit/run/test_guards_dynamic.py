@@ -12,9 +12,10 @@ import pytest
 from fynx.config import Child, Choice, Remote
 from fynx.config.model import Config, Pool
 from fynx.ike.policy import HostPolicy
-from fynx.plugin import ChildKeys, ChildSpec, EspSuite, Path, Plane, Policy, Secret, Selector
+from fynx.plugin import Plane, Policy, Selector
 from fynx.run.guards import Guards
 from fynx.run.policy import host_policy
+from fynx.run.standing import Standing
 from fynx_plugins.memory import MemoryConfig
 from tests.unit.run.pair import config, psk, registry
 
@@ -59,13 +60,10 @@ def begun(child: Child, **peer: Any) -> Told:
     return plane
 
 
-def leased(handle: int, address: str) -> ChildSpec:
+def leased(handle: int, address: str) -> Standing:
     """A Child SA of somebody who has this address of the pool."""
     whole = Selector(ip_address(address).packed, ip_address(address).packed)
-    keys = ChildKeys(Secret(b"k"), Secret(b"s"))
-    path = Path("192.0.2.1", 4500, "192.0.2.2", 4500)
-    suite = EspSuite(20, 128)
-    return ChildSpec(handle, "right", "net", 1, 2, suite, keys, keys, path, True, "tunnel", (WHOLE,), (whole,))
+    return Standing(handle, "right", "net", 1, 2, (whole,))
 
 
 def test_before_a_lease_what_would_leave_is_stopped_and_nothing_that_comes() -> None:
