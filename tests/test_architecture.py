@@ -14,16 +14,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = {"errors", "events", "plugin", "wire"}
+BASE = {"errors", "events", "plugin", "record", "wire"}
 MAY_IMPORT = {
+    "record": set(),
     "errors": set(),
     "events": {"errors"},
-    "wire": {"errors"},
-    "plugin": {"wire", "errors", "events"},
+    "wire": {"errors", "record"},
+    "plugin": {"wire", "errors", "events", "record"},
     "ike": BASE,
     "kernel": {"plugin", "errors", "events"},
     "config": {"plugin", "kernel", "wire", "errors"},
-    "esp": {"plugin", "errors"},
+    "esp": {"plugin", "errors", "record"},
     "sim": {"ike", *BASE},
     "logs": {"events"},
     "run": {"ike", "kernel", "config", "esp", "logs", "metrics", *BASE},
@@ -51,7 +52,7 @@ MAY_USE = {
 }
 """Packages from outside the standard library, by the only packages of fynx that may name them."""
 
-NO_IO = {"wire", "ike", "errors", "events"}
+NO_IO = {"wire", "ike", "errors", "events", "record"}
 OUTSIDE_WORLD = {"asyncio", "concurrent", "multiprocessing", "os", "random", "secrets", "select", "selectors", "signal"}
 OUTSIDE_WORLD |= {"socket", "ssl", "subprocess", "tempfile", "threading", "time"}
 LOADERS = {"fynx/kernel/entrypoints.py", "fynx/cli/main.py", "fynx/cli/doctor.py"}

@@ -6,7 +6,6 @@ import array
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from fynx.errors import FynxError, StateError
 from fynx.esp._plane import ffi, lib
@@ -17,6 +16,7 @@ from fynx.plugin.crypto import IMPLICIT_IV, Algorithms, Provider
 from fynx.plugin.dataplane import ChildSpec, Policy, Upcall, Usage
 from fynx.plugin.engine import EngineOptions
 from fynx.plugin.transport import Path
+from fynx.record import record
 
 UPCALL_ROOM = 1 << 18
 INNER_ROOM = 1 << 20
@@ -51,7 +51,7 @@ NO_DUMMIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Installed:
     """A Child SA in the plane: the C object, the operations that it uses, where its packets go."""
 

@@ -12,9 +12,10 @@ from fynx.plugin.dataplane import Selector
 from fynx.plugin.keylog import KeyRecord
 from fynx.plugin.transport import Path
 from fynx.plugin.work import Work
+from fynx.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Transmit:
     """Send one IKE message; the driver adds the non-ESP marker where ``path.encapsulated``."""
 
@@ -22,14 +23,14 @@ class Transmit:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Keepalive:
     """Send one octet 0xFF (RFC 3948 section 2.3)."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ask:
     """Do ``work`` and bring its outcome (a value, or an exception instance) to ``Endpoint.answer(now, ticket,
     outcome)``."""
@@ -38,19 +39,19 @@ class Ask:
     work: Work
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Activate:
     handle: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Move:
     handle: int
     path: Path
     encap: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Remove:
     """Remove the Child SA; ``closed`` True keeps its traffic from leaving in clear (the guard stays)."""
 
@@ -59,12 +60,12 @@ class Remove:
     """The peer agreed to the deletion (it asked, or it answered): the guard of a graceful stop may go."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReleaseSpi:
     spi: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GiveBack:
     """The last SA that used this identity's lease is gone."""
 
@@ -72,7 +73,7 @@ class GiveBack:
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Emit:
     event: Event
 

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from fynx.ike.fitting import Message
 from fynx.ike.sa import IkeSa
 from fynx.ike.window import digest
+from fynx.record import record
 from fynx.wire.header import Header
 
 KEPT_S = 180.0
@@ -19,7 +19,7 @@ Key = tuple[bytes, bytes, bool]
 """Both SPIs, and whether the peer is the original initiator."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Epitaph:
     request: bytes
     response: Message

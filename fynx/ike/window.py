@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from fynx.ike.fitting import Message
 from fynx.plugin.transport import Path
+from fynx.record import record
 
 EXCHANGE_AT = 18
 """Octet of the header with the exchange type."""
@@ -147,7 +148,7 @@ class Window:
         return (last.request, last.response) if last is not None and last.request else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HalfOpenKey:
     """Recognises a repeated IKE_SA_INIT request: initiator SPI, source, and the octets themselves (section 2.1)."""
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fynx.record import record
+
 
 class Secret:
     """Octets that never show: no repr, no str, no equality that leaks; ``reveal()`` is the only way in."""
@@ -45,7 +47,7 @@ class Identity:
         return show(self.id_type, self.data)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuthContext:
     """What an AUTH value is computed over (RFC 7296 section 2.15).
 
@@ -62,7 +64,7 @@ class AuthContext:
     value: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuthValue:
     """The AUTH payload to send: method id of RFC 7296 section 3.8 and the data."""
 
@@ -91,7 +93,7 @@ AuthMethods = Mapping[str, AuthMethod]
 """By name as in the configuration (``auth: {psk: …}``)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuthorizeRequest:
     """What ``fynx_authorize`` decides on: an authenticated peer, before its SA is established."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from fynx.plugin.auth import Secret
 from fynx.plugin.crypto import Provider
 from fynx.plugin.transport import Path, Port
+from fynx.record import record
 
 if TYPE_CHECKING:
     from fynx.plugin.engine import MakeEngine
@@ -39,7 +40,7 @@ class EspSuite:
     keyword: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChildKeys:
     """Keys of one direction: encryption key, then integrity key; the salt apart (RFC 4106 section 8.1)."""
 
@@ -75,7 +76,7 @@ class Dummies:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChildSpec:
     """A Child SA pair to install. Inbound first, then outbound; selectors from our side of the tunnel."""
 
@@ -170,7 +171,7 @@ class PathSeen:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IkeArrived:
     """An IKE message (marker removed) that the plane read from a socket it took over."""
 

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from fynx.record import record
+
 
 @dataclass(frozen=True, slots=True)
 class Path:
@@ -27,7 +29,7 @@ class Path:
         return f"{host}:{self.remote_port}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Datagram:
     """One datagram as it is on the wire, with the non-ESP marker where the path has one."""
 

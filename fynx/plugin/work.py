@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fynx.plugin.auth import AuthContext, AuthorizeRequest, Identity
 from fynx.plugin.crypto import Offer
 from fynx.plugin.dataplane import ChildSpec
+from fynx.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KexStart:
     """Make an Offer of this key exchange method. Outcome: Offer."""
 
     method: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KexFinish:
     """Outcome: the shared secret (bytes), or CryptoError."""
 
@@ -24,7 +23,7 @@ class KexFinish:
     peer: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KexAnswer:
     """Outcome: (our public value, shared secret), or CryptoError."""
 
@@ -32,7 +31,7 @@ class KexAnswer:
     peer: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sign:
     """Outcome: AuthValue."""
 
@@ -40,7 +39,7 @@ class Sign:
     context: AuthContext
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verify:
     """Outcome: None, or AuthFailed."""
 
@@ -48,26 +47,26 @@ class Verify:
     context: AuthContext
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Authorize:
     """Outcome: bool. Exception, time-out and any False mean no; no listener means yes."""
 
     request: AuthorizeRequest
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReserveSpi:
     """Outcome: an inbound ESP SPI (int)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InstallChild:
     """Outcome: None, or FynxError when the plane refuses."""
 
     child: ChildSpec
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lease:
     """Addresses of a pool for an identity (RFC 7296 section 2.19): those it had before, else free ones.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from fynx.plugin.dataplane import ChildSpec, Selector
+from fynx.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Standing:
     handle: int
     peer: str

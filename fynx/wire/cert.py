@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from fynx.record import record
 from fynx.wire.fault import syntax
 from fynx.wire.iana import PayloadType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CertPayload:
     """A certificate, list or URL; ``encoding`` of the registry says which. Nothing in ``data`` is judged here."""
 
@@ -23,7 +23,7 @@ class CertPayload:
         return bytes((self.encoding,)) + self.data
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CertReqPayload:
     """Wanted kind of certificate; ``data`` is, for X.509, a row of 20-octet hashes of the CAs' keys."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from fynx.record import record
 from fynx.wire.fault import syntax
 from fynx.wire.iana import PayloadType
 
@@ -14,7 +14,7 @@ MAX_ATTRIBUTES = 256
 _TYPE_MASK = 0x7FFF
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CpAttr:
     """One attribute: type of 15 bits, and its value, whose length fits the type or not: the reader of it decides."""
 
@@ -25,7 +25,7 @@ class CpAttr:
         return self.type.to_bytes(2, "big") + len(self.value).to_bytes(2, "big") + self.value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CpPayload:
     """A request, reply, set or acknowledgement (``cfg_type``) with zero or more attributes."""
 

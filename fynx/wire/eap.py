@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import ClassVar
 
+from fynx.record import record
 from fynx.wire.fault import syntax
 from fynx.wire.iana import PayloadType
 
@@ -19,7 +20,7 @@ class EapCode(IntEnum):
     FAILURE = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EapPayload:
     """One EAP message. ``data`` is all of it, code and length included; it may hold identities, so it never shows."""
 

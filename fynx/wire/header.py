@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
 
 from fynx.errors import Drop, Dropped
+from fynx.record import record
 
 HEADER_LEN = 28
 FLAG_INITIATOR = 0x08
@@ -15,7 +15,7 @@ FLAG_RESPONSE = 0x20
 _LAYOUT = Struct("!8s8sBBBBII")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Header:
     """The header's fields; SPIs are 8 octets each. ``initiator`` is the flag: sent by the original initiator of the SA.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from fynx.record import record
 from fynx.wire import dn
 from fynx.wire.fault import syntax
 from fynx.wire.iana import IdType, PayloadType
@@ -16,7 +16,7 @@ SHOW_MAX = 256
 TEXT_MAX = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IdPayload:
     """IDi (``initiator``) or IDr. What types and octets are acceptable is decided where identities are compared."""
 

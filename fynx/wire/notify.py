@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import ClassVar
 
+from fynx.record import record
 from fynx.wire.fault import syntax
 from fynx.wire.iana import FIRST_STATUS, PayloadType, Protocol
 
@@ -15,7 +15,7 @@ _HEAD = Struct("!BBH")
 _MAX_FOREIGN_SPI = 16
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NotifyPayload:
     """One notification. ``spi`` is empty or that of a Child SA, whose ``protocol`` is then AH or ESP."""
 
@@ -47,7 +47,7 @@ def parse_notify(body: bytes) -> NotifyPayload:
     return NotifyPayload(body[2] << 8 | body[3], body[4 + spi_size :], protocol, body[4 : 4 + spi_size])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeletePayload:
     """The SAs of one protocol that the sender has removed: SPIs of four octets, none for the IKE SA itself."""
 

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
 from fynx.errors import Drop, Dropped
+from fynx.record import record
 from fynx.wire.cert import CertPayload, CertReqPayload, parse_cert, parse_certreq
 from fynx.wire.config import CpAttr, CpPayload, parse_cp
 from fynx.wire.eap import EapCode, EapPayload, parse_eap
@@ -51,7 +51,7 @@ NONCE_MIN = 16
 NONCE_MAX = 256
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SaPayload:
     """Proposals in order of preference, or the one chosen (section 3.3)."""
 
@@ -64,7 +64,7 @@ class SaPayload:
         return encode_proposals(self.proposals)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KePayload:
     """A public value of the key exchange ``method`` (section 3.4); its length is the method's to check."""
 
@@ -78,7 +78,7 @@ class KePayload:
         return self.method.to_bytes(2, "big") + b"\0\0" + self.data
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuthPayload:
     """The proof of identity (section 3.8)."""
 
@@ -92,7 +92,7 @@ class AuthPayload:
         return bytes((self.method, 0, 0, 0)) + self.data
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NoncePayload:
     """Ni or Nr, 16 to 256 octets (section 3.9)."""
 
@@ -105,7 +105,7 @@ class NoncePayload:
         return self.data
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VendorPayload:
     """A vendor's mark, any octets (section 3.12)."""
 
@@ -118,7 +118,7 @@ class VendorPayload:
         return self.data
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EncryptedPayload:
     """SK: IV, ciphertext, padding and ICV as one (section 3.14). ``first`` is the type of the first payload inside."""
 
@@ -132,7 +132,7 @@ class EncryptedPayload:
         return self.data
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FragmentPayload:
     """SKF: fragment ``number`` of ``total``, from 1 (RFC 7383 section 2.5). ``first`` counts in number 1 only."""
 
@@ -148,7 +148,7 @@ class FragmentPayload:
         return self.number.to_bytes(2, "big") + self.total.to_bytes(2, "big") + self.data
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnknownPayload:
     """A payload we do not understand, or one in clear before SK that we do not read. ``critical`` as sent."""
 

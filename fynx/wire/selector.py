@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
 
+from fynx.record import record
 from fynx.wire.fault import syntax
 from fynx.wire.iana import PayloadType, TsType
 
@@ -12,7 +12,7 @@ _HEAD, _PORTS = Struct("!BBH"), Struct("!HH")
 _ADDRESS_LEN: dict[int, int] = {TsType.TS_IPV4_ADDR_RANGE: 4, TsType.TS_IPV6_ADDR_RANGE: 16}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrafficSelector:
     """One selector: inclusive ranges of ports and of packed addresses, as the peer wrote them and not yet judged.
 
@@ -38,7 +38,7 @@ class TrafficSelector:
         return _HEAD.pack(self.ts_type, self.protocol, 4 + len(content)) + content
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TsPayload:
     """TSi (``initiator``) or TSr: 1 to 255 selectors."""
 

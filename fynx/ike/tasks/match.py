@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fynx.errors import PeerFault
 from fynx.events import ChildDiffers
@@ -17,11 +17,12 @@ from fynx.ike.tasks import rekey_child
 from fynx.ike.tasks.terms import Terms
 from fynx.ike.transport import Selectors
 from fynx.plugin.dataplane import EspSuite, Selector
+from fynx.record import record
 from fynx.wire.iana import NotifyType
 from fynx.wire.proposal import Proposal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """A request for a Child SA, from our side. ``first``: in IKE_AUTH."""
 
@@ -32,7 +33,7 @@ class Asked:
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Granted:
     policy: ChildPolicy
     choice: Choice[EspSuite]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from fynx.errors import PeerFault
@@ -11,6 +11,7 @@ from fynx.ike.exchange import notify
 from fynx.ike.policy import ChildPolicy
 from fynx.plugin.dataplane import Aggregation
 from fynx.plugin.extension import Incoming
+from fynx.record import record
 from fynx.wire.iana import NotifyType
 from fynx.wire.payload import NotifyPayload
 
@@ -18,7 +19,7 @@ Mode = Literal["tunnel", "transport"]
 NOTHING_REQUIRED, DO_NOT_FRAGMENT, CONGESTION_CONTROL = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terms:
     """What the peer says. NON_FIRST_FRAGMENTS_ALSO is no part of it: an SA of ours with ports never carries later
     fragments, and who leaves it out of the answer has declined it."""
