@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from fynx.errors import CryptoError
@@ -111,11 +112,7 @@ def psk_auth(prf: Prf, psk: bytes, octets: bytes) -> bytes:
 
 
 def _cut(stream: bytes, lengths: tuple[int, ...]) -> list[bytes]:
-    parts, at = [], 0
-    for length in lengths:
-        parts.append(stream[at : at + length])
-        at += length
-    return parts
+    return [stream[end - length : end] for length, end in zip(lengths, accumulate(lengths), strict=True)]
 
 
 _FIXED_KEY = (iana.Prf.PRF_AES128_XCBC, iana.Prf.PRF_AES128_CMAC)

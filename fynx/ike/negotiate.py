@@ -14,6 +14,7 @@ from fynx.errors import PeerFault
 from fynx.ike.protect import IkeSuite
 from fynx.plugin.crypto import Algorithms, Cipher, Integ, KeyExchange, Prf
 from fynx.plugin.dataplane import EspSuite
+from fynx.record import record
 from fynx.wire import iana
 from fynx.wire.iana import NotifyType, Protocol, TransformType, name_of
 from fynx.wire.proposal import KE_TYPES, Key, Options, Proposal, Transform, check_offer, transform
@@ -24,7 +25,7 @@ MAX_COMPARED = 16
 """Proposals of a peer whose refusal is looked into for the sake of a good message."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice(Generic[S]):
     """What was chosen. ``proposal`` has one transform per type and the peer's number and SPI; ``ke`` 0: no exchange."""
 
@@ -74,7 +75,7 @@ def _choose_esp(
     for found in _common(offered, policy, Protocol.ESP, algorithms):
         suite = _esp_suite(found, algorithms)
         if suite:
-            return Choice(found, suite, _id_of(found, TransformType.KE))
+            return Choice(found, suite, _sole(found).get(TransformType.KE, 0))
     return _refusal(offered, policy, Protocol.ESP, algorithms)
 
 
@@ -164,39 +165,39 @@ def _absent(kind: int, named: Options) -> Mapping[Key, Transform]:
 
 def _ike_suite(chosen: Proposal, algorithms: Algorithms) -> IkeSuite | None:
     """None when a mandatory type is missing, or an algorithm is not there or not for IKE (section 3.3.3)."""
-    cipher = _cipher_of(chosen, algorithms)
-    prf = algorithms.prfs.get(_id_of(chosen, TransformType.PRF))
-    ke = algorithms.key_exchanges.get(_id_of(chosen, TransformType.KE))
-    integ = algorithms.integs.get(_id_of(chosen, TransformType.INTEG))
+    ids, cipher = _sole(chosen), _cipher_of(chosen, algorithms)
+    prf = algorithms.prfs.get(ids.get(TransformType.PRF, 0))
+    ke = algorithms.key_exchanges.get(ids.get(TransformType.KE, 0))
+    integ = algorithms.integs.get(ids.get(TransformType.INTEG, 0))
     if cipher is None or not cipher.ike or prf is None or ke is None:
         return None
-    if any(one.type not in _IKE_TYPES for one in chosen.transforms if one.id) or cipher.aead == (integ is not None):
+    if any(one and kind not in _IKE_TYPES for kind, one in ids.items()) or cipher.aead == (integ is not None):
         return None
     return IkeSuite(cipher, prf, integ, ke)
 
 
 def _esp_suite(chosen: Proposal, algorithms: Algorithms) -> EspSuite | None:
-    cipher = _cipher_of(chosen, algorithms)
-    integ_id = _id_of(chosen, TransformType.INTEG)
+    ids, cipher = _sole(chosen), _cipher_of(chosen, algorithms)
+    integ_id = ids.get(TransformType.INTEG, 0)
     integ = algorithms.integs.get(integ_id)
-    if cipher is None or not cipher.esp or not chosen.of_type(TransformType.ESN):
+    if cipher is None or not cipher.esp or TransformType.ESN not in ids:
         return None
-    if any(one.type not in _ESP_TYPES for one in chosen.transforms if one.id) or cipher.aead == (integ is not None):
+    if any(one and kind not in _ESP_TYPES for kind, one in ids.items()) or cipher.aead == (integ is not None):
         return None
     bits = chosen.of_type(TransformType.ENCR)[0].key_bits or 0
-    esn = _id_of(chosen, TransformType.ESN) == iana.Esn.ESN
+    esn = ids[TransformType.ESN] == iana.Esn.ESN
     keyword = cipher.keyword + (f"-{integ.keyword}" if integ else "") + ("-esn" if esn else "")
     return EspSuite(encr_id=cipher.transform_id, key_bits=bits, integ_id=integ_id, esn=esn, keyword=keyword)
+
+
+def _sole(chosen: Proposal) -> dict[int, int]:
+    """The id of each type: one transform of each is left."""
+    return {one.type: one.id for one in chosen.transforms}
 
 
 def _cipher_of(chosen: Proposal, algorithms: Algorithms) -> Cipher | None:
     found = chosen.of_type(TransformType.ENCR)
     return algorithms.cipher(found[0].id, found[0].key_bits) if found else None
-
-
-def _id_of(chosen: Proposal, kind: TransformType) -> int:
-    found = chosen.of_type(kind)
-    return found[0].id if found else 0
 
 
 def _check_sole(answer: tuple[Proposal, ...], spi_len: int) -> None:

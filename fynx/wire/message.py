@@ -14,7 +14,7 @@ from fynx.wire.payload import PARSERS, EncryptedPayload, FragmentPayload, Payloa
 MAX_PAYLOADS = 64
 """In one chain (row H14). A long certificate chain with many requests stays under half of it."""
 
-_ENCRYPTED = (PayloadType.SK, PayloadType.SKF)
+_ENCRYPTED = frozenset({int(PayloadType.SK), int(PayloadType.SKF)})
 _WRAPPERS = (EncryptedPayload, FragmentPayload)
 _CRITICAL = 0x80
 _GENERIC = Struct("!BBH")
@@ -52,9 +52,15 @@ def parse_payloads(first: int, data: bytes, *, protected: bool = False) -> tuple
     if chain and chain[-1][0] in _ENCRYPTED:
         kind, _, body, inner = chain[-1]
         return (*[_unread(link) for link in chain[:-1]], parse_encrypted(kind, inner, body))
-    payloads = tuple([_parse(link) for link in chain])
-    refuse_critical(payloads)
-    return payloads
+    payloads: list[Payload] = []
+    unknown = False
+    for kind, critical, body, _ in chain:
+        parse = PARSERS.get(kind)
+        unknown = unknown or parse is None
+        payloads.append(UnknownPayload(kind, critical, body) if parse is None else parse(body))
+    if unknown:
+        refuse_critical(payloads)
+    return tuple(payloads)
 
 
 def refuse_critical(payloads: Iterable[Payload]) -> None:
@@ -69,20 +75,21 @@ def _walk(first: int, data: bytes, protected: bool) -> list[_Link]:
     chain: list[_Link] = []
     seen: set[int] = set()
     kind, offset, size = first, 0, len(data)
-    while kind != PayloadType.NONE:
+    while kind:  # NONE is 0
         if len(chain) == MAX_PAYLOADS:
             raise _broken(f"more than {MAX_PAYLOADS} payloads", protected, Drop.TOO_LARGE)
-        if size - offset < 4:
+        start = offset + 4
+        if size < start:
             raise _broken(f"payload {kind} follows, but {size - offset} octets are left", protected)
-        end = offset + (data[offset + 2] << 8 | data[offset + 3])
-        if end < offset + 4 or end > size:
-            raise _broken(f"payload {kind} of {end - offset} octets where {size - offset} are left", protected)
-        if kind in seen:
-            raise _broken(f"payload {kind} occurs twice", protected)
+        following, critical, length = _GENERIC.unpack_from(data, offset)
+        end = offset + length
+        if end < start or end > size:
+            raise _broken(f"payload {kind} of {length} octets where {size - offset} are left", protected)
         if kind in _ONCE:
+            if kind in seen:
+                raise _broken(f"payload {kind} occurs twice", protected)
             seen.add(kind)
-        following = data[offset]
-        chain.append((kind, data[offset + 1] >= _CRITICAL, data[offset + 4 : end], following))
+        chain.append((kind, critical >= _CRITICAL, data[start:end], following))
         offset = end
         if kind in _ENCRYPTED:
             _check_end(kind, size - offset, protected)
@@ -103,12 +110,6 @@ def _check_end(kind: int, left: int, protected: bool) -> None:
 
 def _broken(why: str, protected: bool, reason: Drop = Drop.SYNTAX) -> FynxError:
     return syntax(why) if protected else Dropped(reason, why)
-
-
-def _parse(link: _Link) -> Payload:
-    kind, critical, body, _ = link
-    parse = PARSERS.get(kind)
-    return UnknownPayload(kind, critical, body) if parse is None else parse(body)
 
 
 def _unread(link: _Link) -> UnknownPayload:

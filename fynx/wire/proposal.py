@@ -18,6 +18,9 @@ KE_TYPES = (4, 6, 7, 8, 9, 10, 11, 12)
 _MAX_ATTRIBUTES = 2  # one is all that can be acceptable; a second shows that it is not
 _USUAL = 8
 """Octets of a transform with a key length. There are few of them in the world: each is read once."""
+_SHORT = 256
+"""Octets of the transforms of a proposal that is remembered: a peer, and all that are configured alike, offer the same
+time and again."""
 _MORE_PROPOSALS = 2
 _MORE_TRANSFORMS = 3
 _TV = 0x8000
@@ -127,6 +130,10 @@ class Proposal:
         kept = tuple(one for one in self.transforms if one.type not in KE_TYPES)
         return replace(self, transforms=kept).with_esn
 
+    def with_spi(self, spi: bytes) -> Proposal:
+        """The same of another sender."""
+        return Proposal(self.number, self.protocol, spi, self.transforms)
+
     def of_type(self, type: int) -> tuple[Transform, ...]:  # noqa: A002
         """The alternatives of that transform type, in the sender's order."""
         return tuple([t for t in self.transforms if t.type == type])
@@ -203,21 +210,33 @@ def _parse_proposal(data: bytes, start: int, end: int) -> Proposal:
     if offset > end:
         raise syntax(f"SPI size {spi_size} passes the end of proposal {number}")
     _check_spi(protocol, spi)
+    octets = data[offset:end]
+    read = _known_transforms if len(octets) <= _SHORT else _parse_transforms
+    return Proposal(number, protocol, spi, read(octets, number, count))
+
+
+@lru_cache(256)
+def _known_transforms(octets: bytes, number: int, count: int) -> tuple[Transform, ...]:
+    return _parse_transforms(octets, number, count)
+
+
+def _parse_transforms(octets: bytes, number: int, count: int) -> tuple[Transform, ...]:
+    offset, end = 0, len(octets)
     transforms: list[Transform] = []
     for left in range(count - 1, -1, -1):
         if end - offset < 8:
             raise syntax(f"proposal {number} has fewer than {count} transforms")
-        stop = offset + (data[offset + 2] << 8 | data[offset + 3])
+        stop = offset + (octets[offset + 2] << 8 | octets[offset + 3])
         if stop < offset + 8 or stop > end:
             raise syntax(f"a transform of {stop - offset} octets where {end - offset} are left")
-        if data[offset] != (_MORE_TRANSFORMS if left else 0):
-            raise syntax(f"last-transform octet is {data[offset]}")
-        body = data[offset + 4 : stop]
+        if octets[offset] != (_MORE_TRANSFORMS if left else 0):
+            raise syntax(f"last-transform octet is {octets[offset]}")
+        body = octets[offset + 4 : stop]
         transforms.append(_known_transform(body) if len(body) <= _USUAL else _parse_transform(body))
         offset = stop
     if offset != end or not transforms:
         raise syntax(f"proposal {number} says {count} transforms, its length says otherwise")
-    return Proposal(number, protocol, spi, tuple(transforms))
+    return tuple(transforms)
 
 
 def _check_spi(protocol: int, spi: bytes) -> None:

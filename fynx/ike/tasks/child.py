@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from fynx.errors import FynxError, PeerFault
@@ -293,7 +292,7 @@ class ChildTask:
         self.answer = [
             *said(policy.mode, agreed.aggregation),
             *(resources.said(policy, agreed.resource) if resources.heard(message) else ()),
-            SaPayload((replace(choice.proposal, spi=self.spi_in.to_bytes(4, "big")),)),
+            SaPayload((choice.proposal.with_spi(self.spi_in.to_bytes(4, "big")),)),
         ]
         if granted.more:
             self.answer.append(NotifyPayload(NotifyType.ADDITIONAL_TS_POSSIBLE))

@@ -63,9 +63,7 @@ def _mac(h: Hash) -> Mac:
         if len(key) > block_len:
             key = new(key).digest()
         key = bytes(key).ljust(block_len, b"\0")
-        inner = new(key.translate(INNER))
-        inner.update(data)
-        digest: bytes = new(key.translate(OUTER) + inner.digest()).digest()
+        digest: bytes = new(key.translate(OUTER) + new(key.translate(INNER) + data).digest()).digest()
         return digest
 
     return mac
