@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from fynx.errors import FynxError
 from fynx.events import ChildRefused, HandshakeFailed
+from fynx.faults import AuthenticationFailed, Fault, InvalidMessage, InvalidProposal, InvalidState, NoProposalChosen
 
 OURS = ("FYNX_CONFIG", "FYNX_RUN_DIR")
 """Variables of the environment that this program reads itself."""
@@ -36,14 +37,14 @@ class HostTimeout(HostError):
         super().__init__(why, TIMED_OUT, remedy)
 
 
-CODES: Mapping[str, int] = {
-    "NO_PROPOSAL_CHOSEN": 1004,
-    "INVALID_KE_PAYLOAD": 1004,
-    "AUTHENTICATION_FAILED": 2001,
-    "TS_UNACCEPTABLE": 1005,
-    "INVALID_SYNTAX": 1001,
+CAUSES: Mapping[str, type[Fault]] = {
+    "NO_PROPOSAL_CHOSEN": NoProposalChosen,
+    "INVALID_KE_PAYLOAD": NoProposalChosen,
+    "AUTHENTICATION_FAILED": AuthenticationFailed,
+    "TS_UNACCEPTABLE": InvalidProposal,
+    "INVALID_SYNTAX": InvalidMessage,
 }
-"""Notification of a refused tunnel -> code; with any other it is 3001."""
+"""Notification of a refused tunnel -> whose code it has, and whose next step if nobody knows better."""
 
 
 def refused(event: HandshakeFailed | ChildRefused) -> HostError:
@@ -51,7 +52,9 @@ def refused(event: HandshakeFailed | ChildRefused) -> HostError:
     why = f"{event.peer}: {event.reason}"
     if not event.notify and event.reason.startswith("no answer"):
         return HostTimeout(why, event.remedy)
-    return HostError(why, FAILED, event.remedy, code=CODES.get(event.notify, 3001))
+    cause = CAUSES.get(event.notify)
+    code, remedy = (cause.code, cause.remedy) if cause is not None else (InvalidState.code, Fault.remedy)
+    return HostError(why, FAILED, event.remedy or remedy, code=code)
 
 
 def from_os(error: OSError, doing: str, *, busy: str, variables: Iterable[str] = ()) -> HostError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fynx import events
 from fynx.logs import clean
+from fynx.run.failures import refused
 
 
 def describe(event: events.Event) -> str:
@@ -15,8 +16,10 @@ def describe(event: events.Event) -> str:
     if say is None:
         return ""
     peer = f"{clean(event.peer)}: " if event.peer else ""
-    remedy = str(getattr(event, "remedy", ""))
-    return f"{peer}{clean(say(event))}" + (f"; try: {clean(remedy)}" if remedy else "")
+    if not isinstance(event, events.HandshakeFailed | events.ChildRefused):
+        return f"{peer}{clean(say(event))}"
+    error = refused(event)
+    return f"{peer}{clean(say(event))} ({error.label}); try: {clean(error.remedy)}"
 
 
 def _ike_up(event: events.IkeUp) -> str:

@@ -164,5 +164,27 @@ def test_every_event_for_people_is_one_line_that_names_the_peer(event: events.Ev
 def test_a_long_reason_does_not_push_the_remedy_out_of_the_line() -> None:
     failed = events.HandshakeFailed("hq", "192.0.2.1:500", "NO_PROPOSAL_CHOSEN", "no common " + "x" * 500, "do this")
     line = describe(failed)
-    assert line.endswith("…; try: do this")
+    assert line.endswith("… (FYNX-1004); try: do this")
     assert len(line) < 400
+
+
+@pytest.mark.parametrize(
+    ("notify", "reason", "code"),
+    [
+        ("AUTHENTICATION_FAILED", "keys differ", 2001),
+        ("TS_UNACCEPTABLE", "no networks", 1005),
+        ("INVALID_SYNTAX", "garbled", 1001),
+        ("TEMPORARY_FAILURE", "not now", 3001),
+        ("", "no answer from 192.0.2.1:500 after 6 attempts", 5002),
+    ],
+)
+def test_a_refusal_in_the_log_has_its_code_and_a_next_step_although_nobody_gave_one(
+    notify: str, reason: str, code: int
+) -> None:
+    for event in (
+        events.HandshakeFailed("hq", "192.0.2.1:500", notify, reason, ""),
+        events.ChildRefused("hq", "net", notify, reason, ""),
+    ):
+        said, _, remedy = describe(event).partition(f" (FYNX-{code}); try: ")
+        assert reason in said
+        assert len(remedy) > 20
