@@ -191,7 +191,7 @@ class IpsecClient(Observed, Sockets):
     def _sa(self) -> IkeSa | None:
         if self._runtime is None or self._runtime.host.plane is None:
             return None
-        standing = self._runtime.host.driver.endpoint.by_peer.get(PEER, [])
+        standing = self._runtime.host.driver.endpoint.by_peer.get(PEER, ())
         return next((sa for sa in reversed(standing) if sa.established), None)
 
     def _standing(self) -> tuple[Runtime, IkeSa]:

@@ -162,7 +162,7 @@ class IpsecServer(Observed):
         if self._runtime is None:
             return None
         return next(
-            (sa for sa in self._runtime.host.driver.endpoint.by_peer.get(peer, []) if sa.spi_i.hex() == spi_i), None
+            (sa for sa in self._runtime.host.driver.endpoint.by_peer.get(peer, ()) if sa.spi_i.hex() == spi_i), None
         )
 
     def _readable(self) -> None:

@@ -66,7 +66,7 @@ def _initiate(endpoint: Endpoint, command: Initiate) -> None:
         coming.wanted = tuple(dict.fromkeys((*coming.wanted, *names)))
         coming.packets.update(command.packets)
         return
-    established = [sa for sa in endpoint.by_peer.get(command.peer, []) if sa.established]
+    established = [sa for sa in endpoint.by_peer.get(command.peer, ()) if sa.established]
     if established:
         for name in names:
             _add_child(endpoint, established[-1], name, command.packets.get(name))
@@ -152,7 +152,7 @@ def _coming_up(endpoint: Endpoint, peer: str) -> IkeSa | None:
 
 def _established(endpoint: Endpoint, peer: str, spi_i: str = "") -> IkeSa:
     _policy(endpoint, peer)
-    standing = (sa for sa in endpoint.by_peer.get(peer, []) if sa.established)
+    standing = (sa for sa in endpoint.by_peer.get(peer, ()) if sa.established)
     found = [sa for sa in standing if spi_i in ("", sa.spi_i.hex())]
     if not found:
         raise StateError(f"peer {peer!r} is not up", f"fynx up {peer}")

@@ -24,6 +24,7 @@ from fynx.ike.randomness import guarded
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import gauges, snapshot
 from fynx.ike.spis import Spis
+from fynx.ike.standing import Standing
 from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
 from fynx.ike.turns import Turns
@@ -55,7 +56,7 @@ class Endpoint:
         self.timers = Timers()
         self.epitaphs = Epitaphs()
         self.sas: dict[int, IkeSa] = {}
-        self.by_peer: dict[str, list[IkeSa]] = {}
+        self.by_peer: dict[str, Standing] = {}
         self.handles: dict[int, IkeSa] = {}
         self.half_open: dict[HalfOpenKey, IkeSa] = {}
         self._calls: dict[str, list[IkeSa]] = {}
@@ -158,11 +159,7 @@ class Endpoint:
 
     def siblings(self, sa: IkeSa) -> tuple[IkeSa, ...]:
         known = self.by_peer.get(sa.peer)
-        if not known or (len(known) == 1 and known[0] is sa):
-            return ()
-        return tuple(
-            other for other in known if other is not sa and (sa.remote_id is None or other.remote_id == sa.remote_id)
-        )
+        return known.beside(sa) if known is not None else ()
 
     def authenticating(self, peer: str) -> tuple[IkeSa, ...]:
         return tuple(sa for sa in self._called(peer) if sa.state is IkeState.AUTH_SENT)

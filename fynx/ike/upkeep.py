@@ -22,6 +22,7 @@ from fynx.ike.fitting import probe, send
 from fynx.ike.fragments import Incomplete
 from fynx.ike.natd import NatStatus
 from fynx.ike.sa import Failure, IkeSa
+from fynx.ike.standing import Standing
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.tasks.delete import remove_child
 from fynx.ike.tasks.install import esp_path, in_udp
@@ -59,7 +60,7 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     elif sa.state is IkeState.INIT_DONE:
         _log_keys(sa)
     fresh = sa.established and sa.heir_of is None and sa.successor is None
-    if fresh and sa not in endpoint.by_peer.setdefault(sa.peer, []):
+    if fresh and sa not in endpoint.by_peer.get(sa.peer, ()):
         _established(endpoint, sa)
         twins.settle(endpoint, sa)
     for handle, child in reversed(sa.children.items()):
@@ -95,7 +96,7 @@ def _established(endpoint: Endpoint, sa: IkeSa) -> None:
 
 def stands(endpoint: Endpoint, sa: IkeSa) -> None:
     """An IKE SA is established, by IKE_AUTH or by a rekey: it is kept alive from now on."""
-    endpoint.by_peer.setdefault(sa.peer, []).append(sa)
+    endpoint.by_peer.setdefault(sa.peer, Standing()).add(sa)
     sa.heard_at = endpoint.now
     if sa.policy.liveness_s:
         endpoint.timers.set((Timer.LIVENESS, sa.serial), endpoint.now + sa.policy.liveness_s)
@@ -127,8 +128,8 @@ def buried(endpoint: Endpoint, sa: IkeSa, reason: str, *, confirmed: bool) -> No
     key = sa.init.half_open
     if key is not None:
         endpoint.half_open.pop(key, None)
-    listed = endpoint.by_peer.get(sa.peer, [])
-    if sa in listed:
+    listed = endpoint.by_peer.get(sa.peer)
+    if listed is not None and sa in listed:
         listed.remove(sa)
     elif key is not None:
         endpoint.admission.closed(_source(sa))

@@ -17,7 +17,7 @@ from fynx.events import Event
 from fynx.ike.effects import Command, Rekey, Terminate, TerminateChild
 from fynx.ike.endpoint import Endpoint
 from fynx.ike.policy import Network
-from fynx.ike.sa import IkeSa
+from fynx.ike.standing import Standing
 from fynx.ike.tasks import CORE
 from fynx.kernel.registry import Registry
 from fynx.metrics import Metrics
@@ -363,8 +363,8 @@ class Host:
     def _alive(self, peer: str, handle: int) -> bool:
         return any(handle in sa.children for sa in self._sas(peer))
 
-    def _sas(self, peer: str) -> list[IkeSa]:
-        return self.driver.endpoint.by_peer.get(peer, [])
+    def _sas(self, peer: str) -> Standing | tuple[()]:
+        return self.driver.endpoint.by_peer.get(peer, ())
 
     def _caller(self, peer: str) -> Caller:
         if peer not in self._callers:

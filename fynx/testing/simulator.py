@@ -135,7 +135,7 @@ class SimulatedHost:
 
     def children(self, peer: str) -> list[ChildSa]:
         """The Child SAs with this peer that are in use."""
-        standing = self.node.endpoint.by_peer.get(peer, [])
+        standing = self.node.endpoint.by_peer.get(peer, ())
         return [child for sa in standing if sa.established for child in sa.children.values() if child.current]
 
     def send(self, peer: str, packet: bytes) -> None:
