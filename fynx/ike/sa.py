@@ -192,6 +192,8 @@ class IkeSa:
     deleted_early: dict[bytes, None] = field(default_factory=dict)
     """ESP SPIs that the peer deleted while our request waits: its answer, on the way, may still bring them."""
     wanted: tuple[str, ...] = ()
+    asked_at: float = 0.0
+    """When our IKE_AUTH request went out."""
     established_at: float | None = None
     heard_at: float = 0.0
     hinted_at: float | None = None

@@ -68,11 +68,12 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
 
 
 def _meanwhile(ours: IkeSa, theirs: IkeSa) -> bool:
-    """The peer authenticated again while we did: ``theirs`` is not what ours is to replace."""
+    """The peer authenticated again while we did: ``theirs`` is not what ours is to replace. One that stood here when we
+    asked is for the peer to decide: it may take ours for a later one, which replaces its own."""
     old = ours.replaces
     while old is not None and old is not theirs:
         old = old.successor
-    return old is None and theirs.established_at is not None and theirs.established_at >= ours.started_at
+    return old is None and theirs.established_at is not None and theirs.established_at >= ours.asked_at
 
 
 def _give_way(endpoint: Endpoint, sa: IkeSa, winner: IkeSa) -> None:

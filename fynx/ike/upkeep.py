@@ -267,7 +267,7 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
 
 
 def _half_open(endpoint: Endpoint, sa: IkeSa) -> None:
-    if not sa.established:
+    if sa.established_at is None:
         endpoint.drop(sa, "the initiator did not come back with IKE_AUTH")
         return
     # The messages of IKE_SA_INIT can no longer be asked for again.

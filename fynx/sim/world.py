@@ -65,6 +65,13 @@ class World:
         self._owners.update(dict.fromkeys(host.addresses, node))
         return node
 
+    def remove(self, node: Node) -> None:
+        """The host is gone with all that it knew, and what is on its way to it; another may take its place."""
+        node.alive = False
+        del self.nodes[node.name]
+        for address in node.host.addresses:
+            del self._owners[address]
+
     def attach(self, address: str, receiver: Receiver) -> None:
         """Gives an address to something that is no Node; it answers with ``inject``."""
         self._owners[address] = receiver

@@ -10,6 +10,7 @@ from typing import Any
 from zlib import crc32
 
 from fynx.errors import StateError
+from fynx.events import HandshakeFailed, PeerDead
 from fynx.ike import reauth
 from fynx.ike.effects import Initiate, InitiateChild, Rekey, Terminate, TerminateChild
 from fynx.ike.policy import ChildPolicy
@@ -79,6 +80,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *(rekey_child, rekey_ike, delete_child, delete_ike, create_child, initiate, authenticate_again),
     authenticate_anew,
 )
+ENDS = (delete_child, delete_ike)
+"""All others leave both children up, unless an end gives the other up."""
 CROSSINGS: tuple[tuple[Operation, Operation], ...] = (
     (rekey_child, rekey_child),
     (rekey_ike, rekey_ike),
@@ -141,14 +144,17 @@ def bad_link(random: Random) -> Link:
 def cross(pair: Pair, random: Random, crossing: tuple[Operation, Operation]) -> list[str]:
     """One round: two operations, and sometimes a third, close to each other. Returns what is wrong afterwards."""
     stand(pair)
-    if random.random() < 0.15:  # both from nothing
+    ends = random.random() < 0.15
+    if ends:  # both from nothing
         delete_ike(pair.alice, "bob", "")
         pair.world.run(30.0)
     pair.world.link = bad_link(random)
+    told = [len(node.events) for node in (pair.alice, pair.bob)]
     sides = [(pair.alice, "bob"), (pair.bob, "alice")]
     random.shuffle(sides)
     for number in range(random.choice((2, 2, 2, 3, 4))):
         operation = crossing[number] if number < 2 else random.choice(OPERATIONS)
+        ends = ends or operation in ENDS
         node, peer = sides[number % 2] if random.random() < 0.9 else random.choice(sides)
         with suppress(StateError):
             operation(node, peer, "one" if random.random() < 0.8 else "two")
@@ -160,7 +166,12 @@ def cross(pair: Pair, random: Random, crossing: tuple[Operation, Operation]) -> 
     pair.world.link = replace(pair.world.link, loss=0.0, duplicate=0.0, reorder=0.0)
     calm(pair)
     clear = [sent for sent in pair.world.captured if PACKET in sent.data]
-    return [*violations(pair), *(f"a packet in clear to {sent.destination}" for sent in clear)]
+    found = [*violations(pair), *(f"a packet in clear to {sent.destination}" for sent in clear)]
+    nodes = (pair.alice, pair.bob)
+    since = [event for node, before in zip(nodes, told, strict=True) for event in node.events[before:]]
+    if not ends and not any(isinstance(event, PeerDead | HandshakeFailed) for event in since):
+        found += [f"{node.name} lost a child" for node in nodes if len(node.plane.children) < len(CHILDREN)]
+    return found
 
 
 def calm(pair: Pair) -> None:

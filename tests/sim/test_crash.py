@@ -32,10 +32,7 @@ def pair(alice: bytes = SECRET_A, bob: bytes = SECRET_B) -> Pair:
 
 def restarted(pair: Pair, node: Node, host_policy: HostPolicy) -> Node:
     """The node loses everything but its policy, and with it its secret."""
-    node.alive = False
-    del pair.world.nodes[node.name]
-    for address in node.host.addresses:
-        del pair.world._owners[address]
+    pair.world.remove(node)
     return pair.world.add(replace(host(node.name, node.host.addresses[0], host_policy), seed="after the crash"))
 
 

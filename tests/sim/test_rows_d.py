@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from fynx.events import ChildUp, HandshakeStarted, PathChanged
-from fynx.ike.effects import Initiate
+from fynx.ike.effects import Initiate, Terminate
 from fynx.ike.natd import NatStatus
 from fynx.plugin.transport import Path
 from fynx.sim.trace import NoTrace
@@ -82,6 +82,18 @@ def test_d3_who_does_not_come_back_is_forgotten_after_thirty_seconds() -> None:
     bench.world.run(1.0)
     assert bench.state() == ""
     assert bench.node.endpoint.counters()["half_open"] == 0
+
+
+def test_d3_who_came_back_and_is_being_deleted_is_no_half_open_sa() -> None:
+    pair = Pair(bob=policy(peer_of_bob(), half_open_s=5.0))
+    pair.up()
+    pair.world.intercept = lambda sent: ()
+    pair.bob.command(Terminate("alice"))
+    pair.world.run(10.0)
+    assert [one.state for one in pair.bob.endpoint.snapshot()] == ["deleting"]
+    pair.world.intercept = None
+    pair.world.run(20.0)
+    assert pair.alice.endpoint.snapshot() == pair.bob.endpoint.snapshot() == ()
 
 
 def test_d4_garbage_for_a_half_open_sa_costs_one_key_exchange_and_five_looks_in_a_minute() -> None:

@@ -40,7 +40,9 @@ class AuthTask:
         out.add(AuthPayload(value.method_id, value.data))
         if out.response:
             establish(sa)
-        elif not sa.services.siblings(sa):
+            return
+        sa.asked_at = sa.services.now
+        if not sa.services.siblings(sa):
             out.add(NotifyPayload(NotifyType.INITIAL_CONTACT))
 
     def process(self, message: Incoming) -> Running:
@@ -123,7 +125,7 @@ class AuthTask:
             reason = "this identity has a tunnel already and `unique: keep` protects it"
             raise self._fail(reason, "set `unique: replace`")
         for sibling in siblings:
-            if initial and twins.crossed(self.sa, sibling):
+            if twins.crossed(self.sa, sibling):
                 continue  # neither knew of the other: it is decided when both stand
             if initial:
                 self.sa.services.drop(sibling, "the peer started afresh (INITIAL_CONTACT)", confirmed=True)
