@@ -17,6 +17,7 @@ from fynx.ike.effects import Command, Initiate, InitiateChild, Packet
 from fynx.ike.policy import Network
 from fynx.plugin.transport import Path
 from fynx.run.failures import FAILED, HostError, HostTimeout, refused
+from fynx.run.policy import ALONE, alone
 from fynx.run.resolve import Resolver, Written, sort_out
 
 log = logging.getLogger("fynx.run")
@@ -63,6 +64,7 @@ class Caller:
     hands: Hands
     resolver: Resolver
     wanted: set[str] = field(default_factory=set)
+    """Names of children, or ``ALONE``."""
     trapped: set[str] = field(default_factory=set)
     """Children that a packet may bring up again, by ``on_dead`` or ``on_close``, whatever their ``start``."""
     cleared: set[str] = field(default_factory=set)
@@ -106,7 +108,7 @@ class Caller:
         """Another configuration of this peer: children that it no longer has are no longer wanted."""
         self.peer = peer
         for each in (self.wanted, self.trapped, self.cleared):
-            each.intersection_update(peer.children)
+            each.intersection_update({ALONE} if alone(peer) else peer.children)
         self.packets = {child: packet for child, packet in self.packets.items() if child in peer.children}
 
     def forget(self) -> None:
@@ -136,6 +138,7 @@ class Caller:
             case IkeUp():
                 self.calling = False
                 self.attempts = 0
+                self._satisfy(ALONE)
             case ChildUp():
                 self.packets.pop(event.child, None)
                 self._satisfy(event.child)
@@ -150,12 +153,13 @@ class Caller:
                 self._lost(event.child, event.cause)
                 self._again(AGAIN_S)
             case IkeDown():
+                self._lost(ALONE, event.cause)
                 self._again(AGAIN_S)
 
     def _lost(self, child: str, cause: str) -> None:
         """What the peer's ``on_dead`` and ``on_close`` say about a child that went; one that was idle waits."""
         action = {"dead": self.peer.on_dead, "peer": self.peer.on_close, "idle": "trap"}.get(cause)
-        if child not in self.peer.children or action is None:
+        if (child not in self.peer.children and child not in self.wanted) or action is None:
             return
         if action == "restart":
             self.wanted.add(child)
@@ -172,7 +176,7 @@ class Caller:
         self._schedule(wait_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311  spreads attempts, hides nothing
 
     def _missing(self) -> frozenset[str]:
-        return frozenset(self.wanted) - (self.hands.children_up(self.name) or frozenset())
+        return frozenset(self.wanted) - _standing(self.hands.children_up(self.name))
 
     def _schedule(self, wait_s: float) -> None:
         self._cancel()
@@ -233,7 +237,7 @@ class Caller:
             standing = None if waiter.left or waiter.done.done() else self.hands.children_up(self.name)
             if standing is None:
                 continue
-            waiter.left = set(waiter.children - standing)
+            waiter.left = set(waiter.children - _standing(standing))
             if not waiter.left:
                 waiter.done.set_result(None)
 
@@ -241,3 +245,7 @@ class Caller:
         for waiter in self._waiters:
             if not waiter.done.done():
                 waiter.done.set_exception(error)
+
+
+def _standing(children: frozenset[str] | None) -> frozenset[str]:
+    return frozenset() if children is None else children | {ALONE}

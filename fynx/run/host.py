@@ -40,7 +40,7 @@ from fynx.run.leases import Leases, store_of
 from fynx.run.nameservers import keep_name_servers
 from fynx.run.notes import adopted, names
 from fynx.run.plan import as_json
-from fynx.run.policy import at_start, host_policy, starting
+from fynx.run.policy import ALONE, alone, at_start, host_policy, starting
 from fynx.run.ports import FencedPort, open_port
 from fynx.run.reload import Prepared, alike, follow, outside, prepare
 from fynx.run.resolve import Resolver, path_among, resolve_all
@@ -376,6 +376,8 @@ class Host:
         configured = tuple(self.config.peers[peer].children)
         if child and child not in configured:
             raise StateError(f"peer {peer!r} has no child {child!r}; configured: {', '.join(configured) or 'none'}")
+        if alone(self.config.peers[peer]):
+            return (ALONE,)
         return (child,) if child else starting(self.config, peer, "initiate") or configured
 
     async def _gone(self, over: Callable[[], bool], wait_s: float) -> bool:

@@ -22,6 +22,8 @@ from fynx.wire.identity import parse_identity
 from fynx.wire.proposal import Proposal
 
 T = TypeVar("T")
+ALONE = ""
+"""Stands among the names of children for the IKE SA itself, where it is wanted without any (RFC 6023)."""
 PATH = 65535
 """``ChildSpec.tfc_pad``: as much as the path takes."""
 MOST_RESOURCES = 32
@@ -155,8 +157,14 @@ def starting(config: Config, name: str, way: Start) -> tuple[str, ...]:
 def at_start(config: Config, name: str) -> tuple[str, ...]:
     """The children that come up with the host: those that initiate, of a peer that is itself to be called."""
     peer = config.peers.get(name)
-    called = peer is not None and start_of(peer) == "initiate" and sort_out(peer.remote.address).callable
-    return starting(config, name, "initiate") if called else ()
+    if peer is None or start_of(peer) != "initiate" or not sort_out(peer.remote.address).callable:
+        return ()
+    return (ALONE,) if alone(peer) else starting(config, name, "initiate")
+
+
+def alone(peer: Peer) -> bool:
+    """Its IKE SA is wanted for its own sake: it may stand without a child, and has none."""
+    return peer.childless and not peer.children
 
 
 def _networks(peer: Peer, resolve: Mapping[str, tuple[str, ...]]) -> tuple[Network, ...]:

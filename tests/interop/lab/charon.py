@@ -181,6 +181,10 @@ class Charon:
         wanted = {"ike": plan.name, "child": child or plan.children[0].name, "timeout": "100000", "loglevel": "1"}
         self._control("initiate", wanted)
 
+    def up_alone(self, plan: Plan) -> None:
+        """Initiate the IKE SA without any child (RFC 6023)."""
+        self._control("initiate", {"ike": plan.name, "timeout": "8000", "loglevel": "1"})
+
     def down(self, plan: Plan, child: str = "") -> None:
         """Delete the IKE SA, or only the child that is named, and wait for the peer's answer."""
         wanted = {"child": child} if child else {"ike": plan.name}
