@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from lab import traffic
-from lab.pair import Pair
+from lab.pair import ROLES, Pair
 from lab.plan import Plan
 from lab.topology import inner
 from lab.wait import until
@@ -59,11 +59,12 @@ def test_ike_sa_rekey(pair: Callable[..., Pair], who: str) -> None:
 
 
 @pytest.mark.parametrize("who", ["fynx_rekeys", "strongswan_rekeys"])
-def test_child_sa_rekey_with_a_fresh_key_exchange(pair: Callable[..., Pair], who: str) -> None:
+@pytest.mark.parametrize("role", ROLES)
+def test_child_sa_rekey_with_a_fresh_key_exchange(pair: Callable[..., Pair], role: str, who: str) -> None:
     """Perfect forward secrecy: CREATE_CHILD_SA with KE (RFC 7296 section 1.3)."""
     ours, theirs = WHO[who]
     plan = Plan().with_esp("aes256gcm16-x25519")
-    both = pair("fynx", "strongswan", plans=[plan], fynx_child=ours, strongswan_child={"life_time": "60s", **theirs})
+    both = pair(*ROLES[role], plans=[plan], fynx_child=ours, strongswan_child={"life_time": "60s", **theirs})
     both.left.up(plan)
     seen = {both.both_have()[0]["lan"].spi_in}
     with both.charon.listening() as heard, _flow(both) as flow:

@@ -63,18 +63,21 @@ def test_fifty_rekeys_under_traffic_lose_no_packet(
     assert counted.lost == []
 
 
-def test_both_sides_rekey_the_child_at_the_same_moment(pair: Callable[..., Pair]) -> None:
-    both = pair("fynx", "strongswan")
+@pytest.mark.parametrize("child", ["lan", ""], ids=["child", "ike"])
+@pytest.mark.parametrize("role", ROLES)
+def test_both_sides_rekey_at_the_same_moment(pair: Callable[..., Pair], role: str, child: str) -> None:
+    both = pair(*ROLES[role])
     both.left.up(both.plan)
     both.both_have()
     with numbered(both) as counted:
         for _ in range(10):
-            before = mark(both, "lan")
-            rekey(both.charon, both.plan, "lan")
-            rekey(both.fynx, both.plan, "lan")
-            until(lambda before=before: mark(both, "lan") != before, "the SA is a new one")
+            before = mark(both, child)
+            rekey(both.charon, both.plan, child)
+            rekey(both.fynx, both.plan, child)
+            until(lambda before=before: mark(both, child) != before, "the SA is a new one")
     assert counted.lost == []
     until(lambda: both.charon.ike_sa_count() == 1, "the old SAs are gone")
+    both.both_have()
 
 
 def test_two_fynx_ends_lose_nothing_when_both_rekey_and_one_authenticates_again(pair: Callable[..., Pair]) -> None:
@@ -129,4 +132,19 @@ def test_strongswan_authenticates_again_under_traffic(pair: Callable[..., Pair])
     assert both.fynx.packets_dropped() == {}
     # strongSwan takes the old SA away while packets for it, which came before, wait for another of its threads.
     assert len(counted.lost) <= both.charon.packets_dropped()
+    assert both.ping() == 3
+
+
+def test_strongswan_authenticates_again_when_fynx_asks(pair: Callable[..., Pair]) -> None:
+    """SK {IDr, AUTH, N(AUTH_LIFETIME), ...} to the initiator, whose duty it is (RFC 4478)."""
+    options = {"make_before_break": "yes"}
+    both = pair(
+        "strongswan", "fynx", strongswan=options, strongswan_peer={"over_time": "1s"}, fynx_peer={"reauth_s": 4}
+    )
+    both.left.up(both.plan)
+    both.both_have()
+    first = spis(both)
+    until(lambda: spis(both) != first and both.charon.ike_sa_count() == 1, "authenticated again", within_s=15.0)
+    assert "received AUTH_LIFETIME of 4s" in both.charon.log()
+    both.both_have()
     assert both.ping() == 3

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from lab.pair import ROLES, Pair
+from lab.plan import networks
+from lab.stream import stream
 from lab.topology import OUTER
 from lab.wait import until
 
@@ -21,6 +23,7 @@ table inet weather {
 QUICK = {"retransmission": {"base_s": 0.2, "factor": 1.2, "tries": 12}, "liveness_s": 5.0}
 QUICK_STRONGSWAN = {"retransmit_timeout": "0.2", "retransmit_tries": "12", "retransmit_base": "1.2"}
 MOVED = "192.0.2.9"
+MANY = 200
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -72,6 +75,24 @@ def test_strongswan_follows_fynx_whose_nat_changes_address(pair: Callable[..., P
     _move(both)
     until(lambda: both.ping(count=1, wait_s=1) == 1, "echoes return to the new address")
     assert both.ping(back=True) == 3
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_traffic_goes_on_when_the_nat_changes_address(pair: Callable[..., Pair], role: str) -> None:
+    """What was on its way to the old address is lost, and nothing after the first packet that found the new one."""
+    both = pair(*ROLES[role], topology="left_behind_nat", fynx_peer={"liveness_s": 0.5})
+    both.left.up(both.plan)
+    both.both_have()
+    ends = [networks(both.plan.children[0], side)[0].split("/")[0] for side in (0, 1)]
+    with stream(both.topology.left.namespace, ends[0], both.topology.right.namespace, ends[1]) as counted:
+        until(lambda: len(counted.echoed) > MANY, "packets come back")
+        _move(both)
+        moved = counted.sent
+        until(lambda: max(counted.echoed) > moved, "packets come back from the new address")
+        back = min(number for number in counted.echoed if number > moved)
+        until(lambda: counted.sent > back + MANY, "more packets are sent")
+    assert [number for number in counted.lost if number > back] == []
+    assert len(both.fynx.children(both.plan)) == 1
 
 
 def _move(both: Pair) -> None:

@@ -12,15 +12,17 @@ import pytest
 
 from fynx.events import PluginFailed
 from fynx.ike.effects import CheckLiveness, Initiate, Rekey, Terminate, TerminateChild
+from fynx.ike.negotiate import offer_ike
 from fynx.ike.states import ChildState, IkeState
 from fynx.ike.tasks import CORE
 from fynx.plugin import Expire, Path
 from fynx.wire.header import parse_header
 from fynx.wire.iana import NotifyType, PayloadType, Protocol
-from fynx.wire.payload import DeletePayload, NotifyPayload, Payload
-from tests.sim.forge import AUTH, CREATE, INFO, INIT, ROLES, SPI, Bench, child_request, notifies
-from tests.sim.rig import ALICE, BOB
+from fynx.wire.payload import DeletePayload, KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
+from tests.sim.forge import AUTH, CREATE, INFO, INIT, ROLES, SPI, Bench, Script, child_request, notifies
+from tests.sim.rig import ALICE, BOB, IKE
 from tests.sim.test_rows_rekey import request as rekey_request
+from tests.unit.ike.algorithms import ALGORITHMS
 
 EXCHANGES = (INIT, AUTH, CREATE, INFO)
 DIRECTIONS = ("request", "response")
@@ -211,6 +213,51 @@ def test_what_is_valid_is_answered_where_the_table_says_so(
     if told:  # INVALID_IKE_SPI, to a stranger
         assert state in STRANGE
     assert bench.picture() == before
+
+
+# What the two exchanges of a standing IKE SA may ask.
+
+
+def new_ike_sa(script: Script) -> list[Payload]:
+    public = ALGORITHMS.key_exchanges[31].start(script.world._random.randbytes).public
+    return [SaPayload(offer_ike(IKE[:1], b"new ours")), NoncePayload(b"N" * 32), KePayload(31, public)]
+
+
+REQUESTS: dict[str, tuple[int, Callable[[Script], list[Payload]]]] = {
+    "a child": (CREATE, child_request),
+    "a rekey of the child": (CREATE, rekey_request),
+    "a rekey of the IKE SA": (CREATE, new_ike_sa),
+    "a DELETE of the child": (INFO, lambda _: [DeletePayload(Protocol.ESP, (SPI,))]),
+    "a DELETE of the IKE SA": (INFO, lambda _: [DeletePayload(Protocol.IKE, ())]),
+    "a notification": (INFO, lambda _: [NotifyPayload(40000, b"of no meaning")]),
+    "nothing": (INFO, lambda _: []),
+}
+PUT_OFF = {
+    *((IkeState.DELETING, name) for name, (exchange, _) in REQUESTS.items() if exchange == CREATE),
+    (IkeState.REKEYING, "a child"),
+    (IkeState.REKEYING, "a rekey of the child"),
+}
+"""What is answered with TEMPORARY_FAILURE (RFC 7296 section 2.25.2); one of the IKE SA beside ours is a collision."""
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("state", STANDS)
+def test_what_a_standing_ike_sa_answers(state: IkeState, name: str, role: str) -> None:
+    bench = MAKERS[state, role](role)
+    script, (exchange, make) = bench.script, REQUESTS[name]
+    script.received()
+    before = len(bench.node.plane.children)
+    answer = script.request(exchange, make(script))
+    assert notifies(answer) == ([NotifyType.TEMPORARY_FAILURE] if (state, name) in PUT_OFF else [])
+    assert bench.events(PluginFailed) == []
+    if name == "a DELETE of the IKE SA":
+        assert (bench.state(), len(bench.node.plane.children), answer) == ("", 0, ())
+        return
+    granted = exchange == CREATE and (state, name) not in PUT_OFF
+    assert bool([one for one in answer if isinstance(one, SaPayload)]) is granted
+    more = {"a DELETE of the child": -1, "a child": granted, "a rekey of the child": granted}.get(name, 0)
+    assert len(bench.node.plane.children) == before + more
 
 
 # Child SAs.
