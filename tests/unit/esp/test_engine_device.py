@@ -108,3 +108,32 @@ def test_E30_a_device_that_goes_away_costs_counters_and_no_processor(pair: tuple
     assert counted["drop_tun_write"] == 1
     assert counted["tun_reads"] < 100, "the sender does not spin"
     assert left.engine.status()["running"]
+
+
+def test_an_sa_whose_path_has_no_socket_of_ours_sends_nothing_and_says_so(pair: tuple[Gateway, Gateway]) -> None:
+    left, right = pair
+    nowhere = Path("127.0.0.1", 9, "127.0.0.1", right.port)
+    left.engine.move(1, nowhere, encap=True)
+    left.host.send(outbound())
+    for _ in range(5000):
+        if left.engine.counters()["drop_no_socket"]:
+            break
+        select.select([], [], [], 0.001)
+    assert left.engine.counters()["drop_no_socket"] == 1
+    left.engine.move(1, left.path_to(right), encap=True)
+    left.host.send(outbound(b"the one after it"))
+    assert right.host.recv(65535) == outbound(b"the one after it")
+
+
+def test_what_the_control_side_does_not_fetch_is_dropped_and_counted(pair: tuple[Gateway, Gateway]) -> None:
+    left, right = pair
+    message = b"\0\0\0\0" + bytes(8000)
+    for _ in range(2000):
+        right.sock.sendto(message, ("127.0.0.1", left.port))
+        if left.engine.counters()["drop_upcall_full"]:
+            break
+    else:
+        pytest.fail("never full")
+    left.host.send(outbound())
+    assert right.host.recv(65535) == outbound(), "ESP goes on"
+    assert left.engine.drain(), "and so does the control side"
