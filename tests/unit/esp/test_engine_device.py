@@ -112,7 +112,7 @@ def test_E30_a_device_that_goes_away_costs_counters_and_no_processor(pair: tuple
 
 def test_an_sa_whose_path_has_no_socket_of_ours_sends_nothing_and_says_so(pair: tuple[Gateway, Gateway]) -> None:
     left, right = pair
-    nowhere = Path("127.0.0.1", 9, "127.0.0.1", right.port)
+    nowhere = Path("::1", left.port, "::1", right.port)
     left.engine.move(1, nowhere, encap=True)
     left.host.send(outbound())
     for _ in range(5000):
