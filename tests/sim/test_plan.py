@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from ipaddress import ip_network
 from random import Random
 from typing import Any
 
+import pytest
+
 from fynx.config import Child, Choice, Config, Local, Peer, Remote, Retransmission
-from fynx.config.model import IkeLifetime, Lifetime, StaticPolicy
+from fynx.config.model import Dummies, IkeLifetime, Iptfs, Lifetime, StaticPolicy
 from fynx.events import ChildDown, ChildRekeyed, Event, IkeDown, IkeRekeyed, PluginFailed
 from fynx.ike.changes import Outcome
 from fynx.ike.effects import Initiate
@@ -82,6 +84,11 @@ CHILD_EDITS: tuple[Callable[[Random, Child], Child], ...] = (
     lambda random, child: replace(child, start=random.choice(("none", "initiate", "trap"))),
     lambda random, child: replace(child, inactivity_s=random.choice((0.0, 3600.0))),
     lambda random, child: replace(child, lifetime=Lifetime(soft_s=random.choice((2000.0, 2700.0)))),
+    lambda random, child: replace(child, tfc_pad=random.choice((0, 512, "mtu"))),
+    lambda random, child: replace(child, iptfs=random.choice((None, Iptfs(), Iptfs(pad=True)))),
+    lambda random, child: replace(child, dummies=random.choice((None, Dummies(), Dummies(size=100)))),
+    lambda random, child: replace(child, per_worker=random.random() < 0.5),
+    lambda random, child: replace(child, single_pair=random.random() < 0.5),
 )
 PEER_EDITS: tuple[Callable[[Random, Peer], Peer], ...] = (
     lambda random, peer: replace(peer, ike=some(random, IKE_TEXTS)),
@@ -97,12 +104,40 @@ PEER_EDITS: tuple[Callable[[Random, Peer], Peer], ...] = (
     lambda random, peer: replace(peer, remote=replace(peer.remote, auth=secret(random.randint(1, 2)))),
     lambda random, peer: replace(peer, remote=replace(peer.remote, address=addresses(random, peer))),
     lambda random, peer: replace(peer, remote=replace(peer.remote, port=random.choice((None, 4500)))),
+    lambda random, peer: replace(peer, encap=random.choice((None, "always", "auto"))),
+    lambda random, peer: replace(peer, start=random.choice((None, "none", "initiate", "trap"))),
+    lambda random, peer: replace(peer, on_close=random.choice((None, "none", "restart", "trap"))),
+    lambda random, peer: replace(peer, childless=random.random() < 0.5),
+    lambda random, peer: replace(peer, fragmentation=random.random() < 0.5),
+    lambda random, peer: replace(peer, fragment_size=random.choice((576, 1280))),
+    lambda random, peer: replace(peer, ike_window=random.choice((1, 4))),
+    lambda random, peer: replace(peer, reauth_s=random.choice((None, 1e5, 2e5))),
+    lambda random, peer: replace(peer, request=random.choice(((), ("dns",), ("dns", "version")))),
+    lambda random, peer: replace(peer, allow_weak_psk=random.random() < 0.5),
 )
+NOT_EDITED: dict[type, set[str]] = {Child: {"mode"}, Peer: {"children", "pool"}}
+"""Transport mode is between two addresses, ``edit_children`` has the children, and pools are the host's."""
 
 
 def addresses(random: Random, peer: Peer) -> tuple[str, ...]:
     more = ("203.0.113.0/24", "203.0.113.7")
     return tuple(dict.fromkeys((*peer.remote.address[:1], *some(random, more)))) if random.random() < 0.7 else more[:1]
+
+
+def a_peer(random: Random) -> Peer:
+    return new_peer(random, "north")
+
+
+def touched(edits: tuple[Callable[[Random, Any], Any], ...], one: Any) -> set[str]:
+    """Names of the fields that some edit changes."""
+    random = Random(1)
+    made = [edit(random, one) for edit in edits for _ in range(40)]
+    return {each.name for each in fields(one) for other in made if getattr(other, each.name) != getattr(one, each.name)}
+
+
+@pytest.mark.parametrize(("kind", "edits", "make"), [(Child, CHILD_EDITS, new_child), (Peer, PEER_EDITS, a_peer)])
+def test_every_key_of_a_child_and_of_a_peer_is_edited(kind: type, edits: Any, make: Callable[[Random], Any]) -> None:
+    assert touched(edits, make(Random(1))) | NOT_EDITED[kind] == {each.name for each in fields(kind)}
 
 
 def edit_children(random: Random, peer: Peer) -> Peer:
