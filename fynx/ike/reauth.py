@@ -100,6 +100,7 @@ def _awaited(endpoint: Endpoint, sa: IkeSa, siblings: list[IkeSa], patience_s: f
 def inherit(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
     """A rekey authenticates nobody: the time goes on, for whoever has to do it; so does what it began."""
     new.replaces, old.replaces, new.wanted = old.replaces, None, old.wanted
+    new.asked_at, new.authenticated_at = old.asked_at, old.authenticated_at
     for timer in (Timer.REAUTH, Timer.SUPERSEDED):
         when = endpoint.timers.deadline((timer, old.serial))
         if when is not None:

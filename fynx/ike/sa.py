@@ -193,7 +193,8 @@ class IkeSa:
     """ESP SPIs that the peer deleted while our request waits: its answer, on the way, may still bring them."""
     wanted: tuple[str, ...] = ()
     asked_at: float = 0.0
-    """When our IKE_AUTH request went out."""
+    """When our IKE_AUTH request went out; this and the next go on through rekeys."""
+    authenticated_at: float | None = None
     established_at: float | None = None
     heard_at: float = 0.0
     hinted_at: float | None = None

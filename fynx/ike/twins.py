@@ -29,7 +29,7 @@ REDUNDANT = "both ends made an IKE SA at once"
 def crossed(sa: IkeSa, sibling: IkeSa) -> bool:
     """``sa``, of the peer, is a first contact, or ``sibling``, ours, authenticates again; it was under way when the
     peer began, and so the peer may not have known it."""
-    since = sibling.established_at if NOTE in sa.notes or AGAIN in sibling.notes else None
+    since = sibling.authenticated_at if NOTE in sa.notes or AGAIN in sibling.notes else None
     replace = sa.policy.unique == "replace"
     return replace and sibling.initiator and not sa.initiator and since is not None and since >= sa.started_at
 
@@ -73,7 +73,7 @@ def _meanwhile(ours: IkeSa, theirs: IkeSa) -> bool:
     old = ours.replaces
     while old is not None and old is not theirs:
         old = old.successor
-    return old is None and theirs.established_at is not None and theirs.established_at >= ours.asked_at
+    return old is None and theirs.authenticated_at is not None and theirs.authenticated_at >= ours.asked_at
 
 
 def _give_way(endpoint: Endpoint, sa: IkeSa, winner: IkeSa) -> None:

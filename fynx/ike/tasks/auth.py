@@ -183,7 +183,7 @@ def establish(sa: IkeSa) -> None:
     """The IKE SA stands; what IKE_SA_INIT left for AUTH is no longer needed."""
     assert sa.suite is not None
     sa.advance(IkeEvent.AUTHENTICATED)
-    sa.established_at = sa.services.now
+    sa.established_at = sa.authenticated_at = sa.services.now
     sa.failure = None
     sa.emit(
         IkeUp(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -46,6 +47,16 @@ def test_E2_reserved_and_unknown_spis_are_dropped_and_counted(receiver: Lane) ->
     strangers = [0, 1, 255, 256, SPI_IN ^ 1 << 31, SPI_IN + 1, 0xFFFFFFFF]
     assert receiver.put(*(spi.to_bytes(4, "big") + good[4:] for spi in strangers)) == []
     assert receiver.drops() == {"unknown_spi": len(strangers)}
+    assert receiver.put(good) == [inbound()]
+
+
+def test_d7_a_flood_of_spis_that_nobody_gave_out_is_counted_and_told_rarely(receiver: Lane) -> None:
+    """Of what goes to the control side, and from there to the log, there is a handful in a second."""
+    good, random = receiver.packet(1, inbound()), Random(7)
+    flood = [random.randbytes(4) + good[4:] for _ in range(5000)]
+    assert receiver.put(*flood) == []
+    assert receiver.drops() == {"unknown_spi": 5000}
+    assert 1 <= len(receiver.engine.drain()) <= 100
     assert receiver.put(good) == [inbound()]
 
 
