@@ -34,6 +34,21 @@ class SaLifetime:
             if hard and soft >= hard:
                 raise InvalidParameter(f"{name}: the soft limit ({soft:g}) must be below the hard one ({hard:g})")
 
+    def is_soft_expired(self, age_s: float, octets: int = 0) -> bool:
+        """Whether a Child SA of this age, which has carried so much, is to be replaced; reached counts as past."""
+        return 0 < self.soft_s <= age_s or 0 < self.soft_bytes <= octets
+
+    def is_hard_expired(self, age_s: float, octets: int = 0) -> bool:
+        """Whether it carries nothing any more."""
+        return 0 < self.hard_s <= age_s or 0 < self.hard_bytes <= octets
+
+    def time_until_rekey(self, age_s: float) -> float | None:
+        """Seconds; None when that time is past, or there is no limit."""
+        return self.soft_s - age_s if age_s < self.soft_s else None
+
+    def time_until_expiry(self, age_s: float) -> float | None:
+        return self.hard_s - age_s if age_s < self.hard_s else None
+
 
 @dataclass(frozen=True, slots=True)
 class DpdConfig:

@@ -82,10 +82,8 @@ class Ages:
         """Outbound SPIs past the soft limit, reached counts as past."""
         life, now = config.lifetime, time.monotonic()
         for child in children:
-            if not child.current:
-                continue
-            old = bool(life.soft_s) and now - self._since.get(child.spi_out, now) >= life.soft_s
-            if old or (life.soft_bytes and _octets(runtime, child) >= life.soft_bytes):
+            age_s = now - self._since.get(child.spi_out, now)
+            if child.current and life.is_soft_expired(age_s, _octets(runtime, child) if life.soft_bytes else 0):
                 yield child.spi_out
 
 

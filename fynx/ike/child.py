@@ -59,6 +59,8 @@ class ChildSa:
     """The worker that sends on it, from 1; 0: all that have none of their own (RFC 9611)."""
     refused: int = 0
     """Rekeys that the peer put off, one after the other."""
+    stopped: bool = False
+    """Its hard limit has passed: it is out of the plane, and the peer is being told."""
     sends: bool = True
     """The plane may send through it: it does through the one that was activated last."""
     held: bool = False

@@ -15,6 +15,7 @@ from fynx.errors import CryptoError, Drop, Dropped, FynxError, PeerFault
 from fynx.events import Event, HandshakeStarted, PacketRefused
 from fynx.ike import commands, lifetimes, parallel, reauth, replies, standby, succession, twins, upkeep
 from fynx.ike.admission import Admission, Peers, first_header
+from fynx.ike.child import ChildSa
 from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, outer_payloads
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
 from fynx.ike.epitaphs import Epitaphs
@@ -181,8 +182,8 @@ class Endpoint:
     def supersede(self, sa: IkeSa) -> None:
         reauth.supersede(self, sa)
 
-    def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
-        lifetimes.retire(self, handle, confirmed=confirmed, linger=linger)
+    def retire(self, child: ChildSa, *, confirmed: bool, linger: bool) -> None:
+        lifetimes.retire(self, child, confirmed=confirmed, linger=linger)
 
     def put_off(self, timer: Timer, number: int) -> None:
         lifetimes.again_soon(self, (timer, number))

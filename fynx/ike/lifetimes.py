@@ -100,7 +100,7 @@ def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
         child_gone.advance(ChildEvent.GONE)
         endpoint.handles.pop(child_gone.handle, None)
         standby.settle(sa)
-        retire(endpoint, child_gone.handle, confirmed=False, linger=False)
+        retire(endpoint, child_gone, confirmed=False, linger=False)
         if sa.child_of(child_gone.name) is None:
             sa.start(ExchangeType.CREATE_CHILD_SA, child=child_gone.name)
 
@@ -127,6 +127,7 @@ def _stop(endpoint: Endpoint, sa: IkeSa, child: ChildSa) -> None:
         return
     replaced = child.state is ChildState.REKEYED
     child.advance(ChildEvent.LIMIT)
+    _silence(endpoint, child)
     waiting = [one for one in sa.queue if one[1].get("rekey") != child.handle]
     sa.queue.clear()
     sa.queue.extend(waiting)
@@ -134,6 +135,12 @@ def _stop(endpoint: Endpoint, sa: IkeSa, child: ChildSa) -> None:
     if sa.initiator and not replaced and sa.established:
         sa.start(ExchangeType.CREATE_CHILD_SA, child=child.name)
     endpoint.pump(sa)
+
+
+def _silence(endpoint: Endpoint, child: ChildSa) -> None:
+    """At once, whenever the peer may confirm the DELETE; and what it protected stays closed."""
+    child.stopped, child.sends, child.held = True, False, False
+    endpoint.effect(Remove(child.handle, confirmed=False))
 
 
 def expired(endpoint: Endpoint, expire: Expire) -> None:
@@ -167,11 +174,14 @@ def used(endpoint: Endpoint, handle: int, packets: int, octets: int) -> None:
         rekey_child(endpoint, sa, child)
 
 
-def retire(endpoint: Endpoint, handle: int, *, confirmed: bool, linger: bool) -> None:
+def retire(endpoint: Endpoint, child: ChildSa, *, confirmed: bool, linger: bool) -> None:
+    handle = child.handle
     endpoint.handles.pop(handle, None)
     endpoint.timers.cancel((Timer.CHILD_SOFT, handle))
     endpoint.timers.cancel((Timer.CHILD_HARD, handle))
     endpoint.timers.cancel((Timer.IDLE, handle))
+    if child.stopped:
+        return
     if linger:
         endpoint.timers.set((Timer.LINGER, handle), endpoint.now + LINGER_S)
         return

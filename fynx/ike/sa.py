@@ -83,7 +83,7 @@ class Services(Protocol):
         """Deletes the SA in a moment, unless its peer, which may be authenticating again, does so first."""
         ...
 
-    def retire(self, handle: int, *, confirmed: bool, linger: bool) -> None:
+    def retire(self, child: ChildSa, *, confirmed: bool, linger: bool) -> None:
         """Takes a Child SA out of the plane; ``linger``: only after what is in flight has arrived."""
         ...
 

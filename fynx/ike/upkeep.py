@@ -346,8 +346,9 @@ def _move(endpoint: Endpoint, sa: IkeSa, path: Path) -> None:
     before, sa.path = sa.path, path
     if sa.established and str(before) != str(path):
         sa.emit(PathChanged(sa.peer, str(before), str(path)))
-    for handle in sa.children:
-        endpoint.effect(Move(handle, esp_path(sa), in_udp(sa)))
+    for handle, child in sa.children.items():
+        if not child.stopped:
+            endpoint.effect(Move(handle, esp_path(sa), in_udp(sa)))
 
 
 def path_seen(endpoint: Endpoint, handle: int, path: Path) -> None:

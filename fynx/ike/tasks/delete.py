@@ -145,7 +145,7 @@ def remove_child(
     standby.settle(sa)
     if linger:
         standby.succeed(sa, child)
-    sa.services.retire(child.handle, confirmed=confirmed, linger=linger)
+    sa.services.retire(child, confirmed=confirmed, linger=linger)
     if child.announced:
         why = cause or sa.cause
         sa.emit(ChildDown(sa.peer, child.name, f"{child.spi_in:08x}", f"{child.spi_out:08x}", reason, why))

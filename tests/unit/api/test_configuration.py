@@ -91,6 +91,20 @@ def test_custom_lifetime_reaches_the_child() -> None:
     assert (life.soft_s, life.hard_s, life.soft_bytes, life.hard_bytes) == (60, 90, 1000, 2000)
 
 
+def test_a_lifetime_tells_what_is_due_and_when() -> None:
+    life = SaLifetime(60, 90, 1000, 2000)
+    assert [life.is_soft_expired(age) for age in (0, 59.9, 60, 100)] == [False, False, True, True]
+    assert [life.is_hard_expired(age) for age in (60, 89.9, 90)] == [False, False, True]
+    assert (life.is_soft_expired(0, 999), life.is_soft_expired(0, 1000)) == (False, True)
+    assert (life.is_hard_expired(0, 1999), life.is_hard_expired(0, 2000)) == (False, True)
+    assert [life.time_until_rekey(age) for age in (0, 59, 60, 61)] == [60, 1, None, None]
+    assert [life.time_until_expiry(age) for age in (0, 89, 90)] == [90, 1, None]
+    never = SaLifetime(0, 0)
+    assert not never.is_soft_expired(1e9, 10**12)
+    assert not never.is_hard_expired(1e9, 10**12)
+    assert never.time_until_rekey(0) is never.time_until_expiry(0) is None
+
+
 def test_dead_peer_detection_gives_up_after_timeout_times_retries() -> None:
     made = whole().with_dpd(DpdConfig(interval_s=7, timeout_s=10, max_retries=3)).build()
     peer = client_config(made, registry(), "192.0.2.1", 500, Place()).peers["peer"]
