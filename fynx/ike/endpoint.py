@@ -20,12 +20,12 @@ from fynx.ike.conversation import AUTH, INIT, NO_SPI, SILENT, Conversation, oute
 from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
 from fynx.ike.epitaphs import Epitaphs
 from fynx.ike.exchange import Catalogue
+from fynx.ike.listed import Listed
 from fynx.ike.policy import HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import gauges, snapshot
 from fynx.ike.spis import Spis
-from fynx.ike.standing import Standing
 from fynx.ike.states import IkeState
 from fynx.ike.timers import Timer, Timers
 from fynx.ike.turns import Turns
@@ -57,7 +57,7 @@ class Endpoint:
         self.timers = Timers()
         self.epitaphs = Epitaphs()
         self.sas: dict[int, IkeSa] = {}
-        self.by_peer: dict[str, Standing] = {}
+        self.by_peer: dict[str, Listed] = {}
         self.handles: dict[int, IkeSa] = {}
         self.half_open: dict[HalfOpenKey, IkeSa] = {}
         self._calls: dict[str, list[IkeSa]] = {}

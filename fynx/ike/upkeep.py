@@ -20,9 +20,9 @@ from fynx.ike.conversation import AUTH, outer_payloads
 from fynx.ike.effects import Keepalive, LogKeys, Move
 from fynx.ike.fitting import probe, send
 from fynx.ike.fragments import Incomplete
+from fynx.ike.listed import Listed
 from fynx.ike.natd import NatStatus
 from fynx.ike.sa import Failure, IkeSa
-from fynx.ike.standing import Standing
 from fynx.ike.states import IkeEvent, IkeState
 from fynx.ike.tasks.delete import remove_child
 from fynx.ike.tasks.install import esp_path, in_udp
@@ -96,7 +96,7 @@ def _established(endpoint: Endpoint, sa: IkeSa) -> None:
 
 def stands(endpoint: Endpoint, sa: IkeSa) -> None:
     """An IKE SA is established, by IKE_AUTH or by a rekey: it is kept alive from now on."""
-    endpoint.by_peer.setdefault(sa.peer, Standing()).add(sa)
+    endpoint.by_peer.setdefault(sa.peer, Listed()).add(sa)
     sa.heard_at = endpoint.now
     if sa.policy.liveness_s:
         endpoint.timers.set((Timer.LIVENESS, sa.serial), endpoint.now + sa.policy.liveness_s)

@@ -16,8 +16,8 @@ from fynx.esp.engine import make_engine
 from fynx.events import Event
 from fynx.ike.effects import Command, Rekey, Terminate, TerminateChild
 from fynx.ike.endpoint import Endpoint
+from fynx.ike.listed import Listed
 from fynx.ike.policy import Network
-from fynx.ike.standing import Standing
 from fynx.ike.tasks import CORE
 from fynx.kernel.registry import Registry
 from fynx.metrics import Metrics
@@ -40,7 +40,7 @@ from fynx.run.leases import Leases, store_of
 from fynx.run.nameservers import keep_name_servers
 from fynx.run.notes import adopted, names
 from fynx.run.plan import as_json
-from fynx.run.policy import ALONE, alone, at_start, host_policy, starting
+from fynx.run.policy import at_start, host_policy, starting, when_asked
 from fynx.run.ports import FencedPort, open_port
 from fynx.run.reload import Prepared, alike, follow, outside, prepare
 from fynx.run.resolve import Resolver, path_among, resolve_all
@@ -363,7 +363,7 @@ class Host:
     def _alive(self, peer: str, handle: int) -> bool:
         return any(handle in sa.children for sa in self._sas(peer))
 
-    def _sas(self, peer: str) -> Standing | tuple[()]:
+    def _sas(self, peer: str) -> Listed | tuple[()]:
         return self.driver.endpoint.by_peer.get(peer, ())
 
     def _caller(self, peer: str) -> Caller:
@@ -376,9 +376,7 @@ class Host:
         configured = tuple(self.config.peers[peer].children)
         if child and child not in configured:
             raise StateError(f"peer {peer!r} has no child {child!r}; configured: {', '.join(configured) or 'none'}")
-        if alone(self.config.peers[peer]):
-            return (ALONE,)
-        return (child,) if child else starting(self.config, peer, "initiate") or configured
+        return (child,) if child else when_asked(self.config, peer)
 
     async def _gone(self, over: Callable[[], bool], wait_s: float) -> bool:
         """Waits until ``over``; every event may be the one that makes it so. False when the time ends first."""

@@ -162,6 +162,12 @@ def at_start(config: Config, name: str) -> tuple[str, ...]:
     return (ALONE,) if alone(peer) else starting(config, name, "initiate")
 
 
+def when_asked(config: Config, name: str) -> tuple[str, ...]:
+    """The children that an administrator means who names none: those that initiate, else all."""
+    peer = config.peers[name]
+    return (ALONE,) if alone(peer) else starting(config, name, "initiate") or tuple(peer.children)
+
+
 def alone(peer: Peer) -> bool:
     """Its IKE SA is wanted for its own sake: it may stand without a child, and has none."""
     return peer.childless and not peer.children

@@ -6,8 +6,8 @@ import pytest
 
 from fynx.ike.effects import Initiate
 from fynx.ike.endpoint import Endpoint
+from fynx.ike.listed import Listed
 from fynx.ike.sa import IkeSa
-from fynx.ike.standing import Standing
 from fynx.plugin import Identity, Path
 from fynx.sim.node import Node
 from fynx.sim.trace import NoTrace
@@ -61,7 +61,7 @@ def made(endpoint: Endpoint, proved: Identity | None) -> IkeSa:
 
 
 def test_those_of_one_identity_are_found_in_the_order_in_which_they_came_up(endpoint: Endpoint) -> None:
-    standing = Standing()
+    standing = Listed()
     sas = [made(endpoint, (CAROL, DAVE)[number % 2]) for number in range(6)]
     for sa in sas:
         standing.add(sa)

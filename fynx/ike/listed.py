@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fynx.ike.sa import IkeSa
 
 
-class Standing:
+class Listed:
     def __init__(self) -> None:
         self._all: dict[int, IkeSa] = {}
         self._by_identity: dict[Identity | None, dict[int, IkeSa]] = {}
