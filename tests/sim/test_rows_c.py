@@ -1,4 +1,4 @@
-"""Bad inputs C1-C5, C7, C9, C13, C16, C17, C21: Child SAs, selectors and DELETE, against a real Endpoint."""
+"""Bad inputs C1-C5, C7, C9, C13, C16, C17: Child SAs, selectors and DELETE, against a real Endpoint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from tests.sim.forge import (
     chain,
     child_request,
     errors,
-    notifies,
     parts,
 )
 from tests.sim.rig import LAN_A, LAN_B, lan, mirrored, network, peer_of_bob, policy
@@ -303,27 +302,6 @@ def test_c13_an_initiator_takes_no_requests_before_ike_auth_is_answered() -> Non
             script.send(script.sealed(exchange, child_request(script), 0))
     script.send(script.sealed(AUTH, script.auth_payloads(), 1, response=True))
     assert bench.state() == "established"
-
-
-COMPRESSION = NotifyPayload(NotifyType.IPCOMP_SUPPORTED, b"\x12\x34\x03")
-
-
-def test_c21_compression_is_not_taken_and_the_child_stands_without() -> None:
-    bench = Bench("responder")
-    script = bench.established()
-    answer = script.request(CREATE, [*child_request(script), COMPRESSION])
-    assert not errors(answer)
-    assert NotifyType.IPCOMP_SUPPORTED not in notifies(answer)
-    assert len(bench.node.plane.children) == 2
-
-
-def test_c21_compression_that_nobody_offered_is_passed_over() -> None:
-    bench = Bench("initiator")
-    script = bench.authenticating()
-    (request,) = [script.opened(message) for message in script.received()]
-    assert NotifyType.IPCOMP_SUPPORTED not in notifies(request)
-    script.send(script.sealed(AUTH, [*script.auth_payloads(), COMPRESSION], 1, response=True))
-    assert len(bench.node.plane.children) == 1
 
 
 def delete_body(protocol: int, size: int, count: int, data: bytes) -> Part:
