@@ -22,7 +22,7 @@ from fynx.plugin.store import OpenStore
 from fynx.testing.kit.subject import Check, Refused, Subject
 from fynx.testing.kit.tunnel import SECRET, Wanted, echo
 
-QUICK_S, HANG_S = 0.050, 5.0
+QUICK_S, HANG_S, TRIES = 0.050, 5.0, 10
 OCTETS, ID = b"message | nonce | prf(SK_p, ID)", Identity(2, b"kit.test")
 
 
@@ -168,11 +168,20 @@ EVENTS: tuple[Event, ...] = (
 def _event(subject: Subject) -> None:
     call = _hook(subject, "fynx_event")
     for event in EVENTS:
-        began = time.perf_counter()
-        _in_time("fynx_event", partial(call, event))
-        took = time.perf_counter() - began
-        if took > QUICK_S:
+        # The best of several: one may be slow because the machine is.
+        took = HANG_S
+        for _ in range(TRIES):
+            took = min(took, _seconds(partial(call, event)))
+            if took <= QUICK_S:
+                break
+        else:
             raise Refused(f"fynx_event takes {took * 1000:.0f} ms: hand long work to a thread of your own")
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    _in_time("fynx_event", call)
+    return time.perf_counter() - began
 
 
 def _authorize(subject: Subject) -> None:

@@ -25,7 +25,7 @@ from fynx.testing.kit.planes import plane_checks
 from fynx.testing.kit.subject import Check, Refused, Subject
 from fynx.testing.kit.tunnel import Wanted, echo, tunnel
 
-ENDING_S = 5.0
+ENDING_S = 15.0
 """For threads that were told to end; those of the hosts end when they are given the processor."""
 
 

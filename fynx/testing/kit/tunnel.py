@@ -18,7 +18,7 @@ from fynx.run.host import Host
 from fynx.testing.kit.subject import Refused
 
 SECRET = "a pre-shared key that only the conformance kit uses"  # noqa: S105
-LIMIT_S = 20.0
+LIMIT_S = 40.0
 INNER = {"left": "198.18.0.1", "right": "198.18.1.1"}
 NETWORK = {"left": "198.18.0.0/24", "right": "198.18.1.0/24"}
 AT = {"left": "127.0.0.1", "right": "127.0.0.2"}

@@ -198,6 +198,11 @@ PLUGINS: dict[str, Bad] = {
         "fynx_event: returns at once",
         "fynx_event hangs: it did not return",
     ),
+    "works long in a listener": Bad(
+        HEAD + "@hookimpl\ndef fynx_event(event): time.sleep(0.08)\n",
+        "fynx_event: returns at once",
+        "ms: hand long work to a thread of your own",
+    ),
     "leaves threads": Bad(
         HEAD
         + "import threading\n"

@@ -29,7 +29,7 @@ from fynx.run.watched import Watched
 from fynx_plugins.memory import Switchboard
 from tests.unit.kernel.conftest import site  # noqa: F401  the fixture
 from tests.unit.kernel.site import HEAD, Site
-from tests.unit.run.foreign import of_acme
+from tests.unit.run.foreign import LIMIT_S, of_acme
 from tests.unit.run.pair import on_switchboard, packet, plane, registry, run, soon
 
 
@@ -259,7 +259,7 @@ def test_a_transport_that_does_not_return_loses_its_datagrams_and_is_broken_off(
     port.send([Datagram(Path("192.0.2.1", 4500, "192.0.2.2", 4500), b"octets")])
     watched.watch.stop()
     assert port.counters() == {"datagrams_lost": 1, "transport_failed": 1}
-    said_by_watch(caplog, "plugin acme: transport wild.send did not return within 0.05 s and is broken off")
+    said_by_watch(caplog, f"plugin acme: transport wild.send did not return within {LIMIT_S} s and is broken off")
 
 
 def said_by_watch(caplog: pytest.LogCaptureFixture, text: str) -> None:
@@ -298,7 +298,7 @@ def test_a_service_that_keeps_the_loop_is_broken_off_and_ended(caplog: pytest.Lo
     run(story)
     watched.watch.stop()
     assert service.heard == ["a time-out reaches it"]
-    said_by_watch(caplog, "plugin acme: service did not return within 0.05 s and is broken off")
+    said_by_watch(caplog, f"plugin acme: service did not return within {LIMIT_S} s and is broken off")
     assert "service tick ended" in caplog.text
 
 
