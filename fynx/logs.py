@@ -72,7 +72,9 @@ class LogEvent:
             return
         if values.keys() != self.names:
             raise TypeError(f"{self.name} has the fields {', '.join(self.fields)}")
-        fields = {name: _plain(values[name]) for name in self.fields}
+        fields = {name: values[name] for name in self.fields}
+        if not _all_plain(values):
+            fields = {name: _plain(value) for name, value in fields.items()}
         words = text or " ".join([self.name, *(f"{name}={value}" for name, value in fields.items())])
         record = self._record(self.bad_level if more.bad and self.bad_level else self.level, words, more.cause)
         record.__dict__.update(fynx=self.name, fields=fields, event=more.event)
@@ -116,13 +118,20 @@ def _first(name: str, level: int) -> Mapping[str, Any]:
     return dict(logging.LogRecord(name, level, __file__, 0, "", (), None).__dict__)
 
 
+def _all_plain(values: Mapping[str, object]) -> bool:
+    """Whether nothing is to be done to any of them, as nearly always: looked at all together."""
+    if not _PLAIN.issuperset(map(type, values.values())):
+        return False
+    text = "".join(map(str, values.values()))
+    return len(text) <= LONGEST and text.isprintable()
+
+
 def _plain(value: object) -> object:
-    if type(value) is str:
-        return value if len(value) <= LONGEST and value.isprintable() else clean(value)
-    return value if isinstance(value, _PLAIN) else clean(str(value))
+    return clean(value) if type(value) is str else value if isinstance(value, _NUMBERS) else clean(str(value))
 
 
-_PLAIN = (bool, int, float, type(None))
+_NUMBERS = (bool, int, float, type(None))
+_PLAIN = frozenset({str, *_NUMBERS})
 
 
 SPIS = ("spi_i", "spi_r")

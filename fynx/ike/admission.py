@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from fynx.errors import Drop, Dropped
 from fynx.ike.cookie import CookieJar
 from fynx.ike.natd import packed
-from fynx.ike.policy import HostPolicy, Network, PeerPolicy
+from fynx.ike.policy import Candidates, HostPolicy, Network, PeerPolicy
 from fynx.plugin.auth import Identity
 from fynx.plugin.crypto import Random
 from fynx.plugin.transport import Path
@@ -35,7 +35,8 @@ class Peers:
         self._remotes: dict[str, tuple[Network, ...]] = {policy.name: policy.remote for policy in policies}
         self._hosts: dict[str, list[PeerPolicy]] = {}
         self._wide: list[PeerPolicy] = []
-        self._found: dict[str, tuple[PeerPolicy, ...]] = {}
+        self._found: dict[str, Candidates] = {}
+        self._groups: dict[tuple[str, ...], Candidates] = {}
         self._sort()
 
     def resolved(self, name: str, remote: tuple[Network, ...]) -> None:
@@ -51,12 +52,14 @@ class Peers:
                 self._remotes[name] = before._remotes[name]
         self._sort()
 
-    def at(self, address: str) -> tuple[PeerPolicy, ...]:
+    def at(self, address: str) -> Candidates:
         found = self._found.get(address)
         if found is None:
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
-            found = self._found[address] = self._at(address)
+            fitting = self._at(address)
+            names = tuple(one.name for one in fitting)
+            found = self._found[address] = self._groups.setdefault(names, Candidates(fitting))
         return found
 
     def _at(self, address: str) -> tuple[PeerPolicy, ...]:
@@ -70,7 +73,7 @@ class Peers:
         return (*exact, *(policy for _, policy in wide if policy not in exact))
 
     def _sort(self) -> None:
-        self._hosts, self._wide, self._found = {}, [], {}
+        self._hosts, self._wide, self._found, self._groups = {}, [], {}, {}
         for name, policy in self.by_name.items():
             remote = self._remotes[name]
             for network in remote:

@@ -21,7 +21,7 @@ from fynx.ike.effects import Command, Effect, Emit, IkeSnapshot, Transmit
 from fynx.ike.epitaphs import Epitaphs
 from fynx.ike.exchange import Catalogue
 from fynx.ike.listed import Listed
-from fynx.ike.policy import HostPolicy, Network, PeerPolicy
+from fynx.ike.policy import Candidates, HostPolicy, Network, PeerPolicy
 from fynx.ike.randomness import guarded
 from fynx.ike.sa import IkeSa, Successor
 from fynx.ike.snapshot import gauges, snapshot
@@ -149,7 +149,7 @@ class Endpoint:
     def next_handle(self) -> int:
         return next(self._handles)
 
-    def candidates(self, path: Path) -> tuple[PeerPolicy, ...]:
+    def candidates(self, path: Path) -> Candidates:
         return self.peers.at(path.remote)
 
     def may_try(self, sa: IkeSa, identity: Identity) -> bool:
@@ -214,7 +214,7 @@ class Endpoint:
 
     def new_initiator(self, policy: PeerPolicy, path: Path, wanted: tuple[str, ...]) -> IkeSa:
         spi_i = self.spis.fresh(initiator=True)
-        sa = IkeSa(next(self._serials), "initiator", self, path, spi_i, NO_SPI, (policy,), self.now, wanted=wanted)
+        sa = IkeSa(next(self._serials), "initiator", self, path, spi_i, NO_SPI, policy.alone, self.now, wanted=wanted)
         self.spis.put(sa)
         self.sas[sa.serial] = sa
         self._calls[sa.peer] = [*self._called(sa.peer), sa]

@@ -110,7 +110,7 @@ def _overhead(path: Path) -> int:
 
 
 def _size(sa: IkeSa) -> int:
-    allowed = min(policy.fragment_size for policy in sa.policies)
+    allowed = sa.policies.fragment_size
     return min(allowed, sa.fragmenting.size or allowed)
 
 

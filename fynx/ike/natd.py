@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 
 from fynx.plugin.transport import Path
+from fynx.record import record
 from fynx.wire.iana import NotifyType
 from fynx.wire.payload import NotifyPayload
 
@@ -15,7 +15,7 @@ MAX_HASHES = 16
 """Hashes of one kind that are looked at; a message with more gains nothing by them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NatStatus:
     """Which of the two sides stands behind a NAT, as seen from here."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
@@ -138,12 +139,48 @@ class PeerPolicy:
     reach: Reach = field(init=False, compare=False, repr=False)
     leases: bool = field(init=False, compare=False, repr=False)
     """Whether a child has leased addresses in its selectors."""
+    alone: Candidates = field(init=False, compare=False, repr=False)
+    """It is the only one in question."""
 
     def __post_init__(self) -> None:
         selectors = (one for child in self.children for one in (*child.local, *child.remote))
         object.__setattr__(self, "named", {child.name: child for child in self.children})
         object.__setattr__(self, "reach", Reach(self.children))
         object.__setattr__(self, "leases", not all(one.start for one in selectors))
+        object.__setattr__(self, "alone", Candidates((self,)))
+
+
+class Candidates(tuple[PeerPolicy, ...]):
+    """Policies of which one is the peer's. What all of them say is looked up once, however many handshakes ask."""
+
+    @cached_property
+    def encapsulates(self) -> bool:
+        return all(one.encap == "always" for one in self)
+
+    @cached_property
+    def fragmentation(self) -> bool:
+        return all(one.fragmentation for one in self)
+
+    @cached_property
+    def childless(self) -> bool:
+        return any(one.childless for one in self)
+
+    @cached_property
+    def fragment_size(self) -> int:
+        return min(one.fragment_size for one in self)
+
+    def of(self, identity: Identity) -> list[PeerPolicy]:
+        """Those that take this identity, who names it first. Who takes anybody does not take its own reflection
+        (RFC 7296 section 2.15)."""
+        anyone = [one for one in self._named.get(None, ()) if one.local_id != identity]
+        return [*self._named.get(identity, ()), *anyone]
+
+    @cached_property
+    def _named(self) -> Mapping[Identity | None, Sequence[PeerPolicy]]:
+        found: dict[Identity | None, list[PeerPolicy]] = {}
+        for one in self:
+            found.setdefault(one.remote_id, []).append(one)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

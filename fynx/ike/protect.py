@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 
 from fynx.errors import CryptoError, Drop, Dropped
 from fynx.ike.keymat import IkeKeys
 from fynx.plugin.crypto import Cipher, Integ, KeyExchange, Prf, Random
+from fynx.record import record
 from fynx.wire.header import HEADER_LEN, Header
 from fynx.wire.iana import PayloadType
 from fynx.wire.message import encode_payloads
@@ -20,7 +20,7 @@ NUMBERS_LEN = 4
 """Octets of Fragment Number and Total Fragments, which stand after it in SKF (RFC 7383 section 2.5)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IkeSuite:
     """The algorithms of an IKE SA; ``integ`` is None with an AEAD cipher (RFC 5282 section 8)."""
 

@@ -58,7 +58,7 @@ def _undecided(endpoint: Endpoint, sa: IkeSa) -> None:
     """A responder that does not know yet who calls: who may be meant is asked again."""
     if sa.state is not IkeState.INIT_DONE or sa.working:
         return
-    sa.policies = endpoint.candidates(sa.path)
+    sa.belongs_to(endpoint.candidates(sa.path))
     if not sa.policies:
         endpoint.drop(sa, REMOVED)
 
@@ -75,7 +75,7 @@ def _end(endpoint: Endpoint, sa: IkeSa, reason: str) -> None:
 
 
 def _apply(endpoint: Endpoint, sa: IkeSa, new: PeerPolicy, change: PeerChange) -> None:
-    sa.policies = (new,)
+    sa.belongs_to(new.alone)
     gone = {name for name, one in change.children.items() if one.outcome in (Outcome.DROP, Outcome.REMAKE)}
     kept = [one for one in sa.queue if one[1].get("child") not in gone]
     sa.queue.clear()

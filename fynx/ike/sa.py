@@ -16,7 +16,7 @@ from fynx.ike.effects import Effect, Emit, ReleaseSpi
 from fynx.ike.fitting import Fragmenting
 from fynx.ike.keymat import IkeKeys
 from fynx.ike.natd import NatStatus
-from fynx.ike.policy import HostPolicy, PeerPolicy
+from fynx.ike.policy import Candidates, HostPolicy, PeerPolicy
 from fynx.ike.protect import IkeSuite, Protector
 from fynx.ike.states import ESTABLISHED, IKE_TRANSITIONS, IkeEvent, IkeState, advance
 from fynx.ike.timers import Timer
@@ -57,7 +57,7 @@ class Services(Protocol):
 
     def next_handle(self) -> int: ...
 
-    def candidates(self, path: Path) -> tuple[PeerPolicy, ...]:
+    def candidates(self, path: Path) -> Candidates:
         """Peers whose address fits, the most specific first."""
         ...
 
@@ -170,8 +170,8 @@ class IkeSa:
     path: Path
     spi_i: bytes
     spi_r: bytes
-    policies: tuple[PeerPolicy, ...]
-    """The peer's policy once it is known; before that, as responder, all that fit."""
+    policies: Candidates
+    """The peer's policy once it is known; before that, as responder, all that fit. Changed by ``belongs_to`` alone."""
     started_at: float
     state: IkeState = IkeState.IDLE
     init: InitState = field(default_factory=InitState)
@@ -235,10 +235,17 @@ class IkeSa:
     """What a Configuration payload brought, to either side (section 2.19)."""
     deferred: deque[tuple[Header, Path, bytes]] = field(default_factory=deque)
     """Messages that came meanwhile."""
+    initiator: bool = field(init=False)
+    peer: str = field(init=False)
+    """Its name; empty as long as several policies fit."""
 
-    @property
-    def peer(self) -> str:
-        return self.policies[0].name if len(self.policies) == 1 else ""
+    def __post_init__(self) -> None:
+        self.belongs_to(self.policies)
+        self.initiator = self.role == "initiator"
+
+    def belongs_to(self, policies: Candidates) -> None:
+        self.policies = policies
+        self.peer = policies[0].name if len(policies) == 1 else ""
 
     @property
     def policy(self) -> PeerPolicy:
@@ -254,10 +261,6 @@ class IkeSa:
     @property
     def established(self) -> bool:
         return self.state in ESTABLISHED
-
-    @property
-    def initiator(self) -> bool:
-        return self.role == "initiator"
 
     @property
     def spi_own(self) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from fynx.record import record
+from fynx.wire.identity import show
 
 
 class Secret:
@@ -34,7 +35,7 @@ class Secret:
         raise TypeError("a Secret is not pickled")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Identity:
     """An identity of RFC 7296 section 3.5: the ID type and its octets."""
 
@@ -42,8 +43,6 @@ class Identity:
     data: bytes
 
     def __str__(self) -> str:
-        from fynx.wire.identity import show
-
         return show(self.id_type, self.data)
 
 

@@ -29,7 +29,7 @@ class Selector:
     end_port: int = 65535
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EspSuite:
     """The algorithms of a Child SA: transform ids and key bits; ``integ_id`` 0 for AEAD."""
 

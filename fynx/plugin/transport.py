@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 from fynx.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Path:
     """Where a datagram travels. Addresses are text (``"192.0.2.1"``, ``"2001:db8::1"``); local "" lets the system
     choose."""

@@ -25,16 +25,16 @@ EXCHANGE_AT, FLAGS_AT, RESPONSE = 18, 19, 0x20
 def tell(event: events.Event, gate: Gate) -> None:
     """One record, two for an authentication or a negotiation that failed; none where ``gate`` holds it back."""
     log, values = _KINDS.get(type(event), _OTHER)
-    if isinstance(event, events.RekeyStarted) and not event.child:
+    bad = log is logs.log_dpd_check and isinstance(event, events.PeerDead)
+    if log is logs.log_child_rekey_start and isinstance(event, events.RekeyStarted) and not event.child:
         log, values = _RENEWED
-    bad = isinstance(event, events.PeerDead)
     if not log.enabled_when(bad=bad) or not gate.passes(log.name):
         return
     held = gate.held(log.name)
     if held:
         logs.log_suppressed(kind=log.name, count=held)
     log.write(values(event), describe(event), more=Extra(bad, event))
-    if isinstance(event, events.HandshakeFailed):
+    if log is logs.log_handshake_failed and isinstance(event, events.HandshakeFailed):
         _refused(event)
 
 

@@ -15,7 +15,7 @@ MAX_PAYLOADS = 64
 """In one chain (row H14). A long certificate chain with many requests stays under half of it."""
 
 _ENCRYPTED = frozenset({int(PayloadType.SK), int(PayloadType.SKF)})
-_WRAPPERS = (EncryptedPayload, FragmentPayload)
+_SPECIAL = (EncryptedPayload, FragmentPayload, UnknownPayload)
 _CRITICAL = 0x80
 _GENERIC = Struct("!BBH")
 """Next payload, critical bit, length (section 3.2)."""
@@ -130,12 +130,13 @@ def encode_payloads(payloads: Sequence[Payload]) -> tuple[int, bytes]:
         if length > 0xFFFF:
             raise ValueError(f"a payload of {length} octets")
         critical = 0
-        if isinstance(payload, _WRAPPERS):
-            if parts:
+        if isinstance(payload, _SPECIAL):
+            if isinstance(payload, UnknownPayload):
+                critical = _CRITICAL if payload.critical else 0
+            elif parts:
                 raise ValueError("an encrypted payload is not the last")
-            following = payload.first
-        elif isinstance(payload, UnknownPayload) and payload.critical:
-            critical = _CRITICAL
+            else:
+                following = payload.first
         parts += (body, _GENERIC.pack(following, critical, length))
         following = payload.kind
     parts.reverse()

@@ -57,7 +57,7 @@ class AuthTask:
         idr = one(message, IdPayload, initiator=False)
         identity = Identity(idr.id_type, idr.data)
         expected = sa.policy.remote_id
-        if fault(identity) or not _fits(sa.policy, identity):
+        if fault(identity) or not sa.policies.of(identity):
             why = fault(identity) or (f"we expect {expected}" if expected is not None else "that is our own")
             raise self._fail(f"the peer says it is {identity}: {why}", "set `remote: {id: …}` to the peer's identity")
         yield from self._verify(sa.policy, identity, auth)
@@ -80,7 +80,7 @@ class AuthTask:
                 yield from self._verify(sa.policies[0], identity, auth)
             reason = f"no peer at {sa.path} is configured with the identity {identity}"
             raise self._fail(reason, "add a peer with that `remote: {id: …}`")
-        sa.policies = (policy,)
+        sa.belongs_to(policy.alone)
         yield from self._prove(policy, identity, auth)
         yield from self._authorize(identity)
         self._unique(policy, initial=notify(message, NotifyType.INITIAL_CONTACT) is not None)
@@ -101,8 +101,7 @@ class AuthTask:
         """The peer by identity among those whose address fits, the one whose own identity was asked for first."""
         if fault(identity):
             return None
-        fitting = [policy for policy in self.sa.policies if _fits(policy, identity) and self._allows_suite(policy)]
-        fitting.sort(key=lambda policy: policy.remote_id is None)
+        fitting = [policy for policy in self.sa.policies.of(identity) if self._allows_suite(policy)]
         if wanted is not None:
             asked = Identity(wanted.id_type, wanted.data)
             fitting.sort(key=lambda policy: asked != policy.local_id)
@@ -170,13 +169,6 @@ class AuthTask:
     def _fail(self, reason: str, remedy: str) -> PeerFault:
         self.sa.failure = Failure("AUTHENTICATION_FAILED", reason, remedy)
         return PeerFault(FAILED, reason)
-
-
-def _fits(policy: PeerPolicy, identity: Identity) -> bool:
-    """Literally, its faults seen before; and who takes anybody does not take its own reflection (section 2.15)."""
-    if policy.remote_id is None and identity == policy.local_id:
-        return False
-    return policy.remote_id is None or policy.remote_id == identity
 
 
 def establish(sa: IkeSa) -> None:

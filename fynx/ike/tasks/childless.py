@@ -20,7 +20,7 @@ class ChildlessTask:
         self.sa = sa
 
     def build(self, out: Outgoing) -> Steps:
-        if out.response and any(policy.childless for policy in self.sa.policies):
+        if out.response and self.sa.policies.childless:
             out.add(NotifyPayload(NotifyType.CHILDLESS_IKEV2_SUPPORTED))
             self.sa.notes[OFFERED] = True
         return None

@@ -18,13 +18,10 @@ class FragmentationTask:
         self.sa = sa
 
     def build(self, out: Outgoing) -> Steps:
-        if self.sa.fragmenting.negotiated if out.response else self._willing():
+        if self.sa.fragmenting.negotiated if out.response else self.sa.policies.fragmentation:
             out.add(NotifyPayload(SUPPORTED))
         return None
 
     def process(self, message: Incoming) -> Steps:
-        self.sa.fragmenting.negotiated = self._willing() and notify(message, SUPPORTED) is not None
+        self.sa.fragmenting.negotiated = self.sa.policies.fragmentation and notify(message, SUPPORTED) is not None
         return None
-
-    def _willing(self) -> bool:
-        return all(policy.fragmentation for policy in self.sa.policies)

@@ -23,7 +23,7 @@ class NatDetectionTask:
 
     def build(self, out: Outgoing) -> Steps:
         sa = self.sa
-        force = all(policy.encap == "always" for policy in sa.policies)  # both sides then encapsulate in UDP
+        force = sa.policies.encapsulates  # both sides then encapsulate in UDP
         out.add(*natd_notifies(sa.spi_i, sa.spi_r if out.response else NO_SPI, sa.path, force=force))
         return None
 
