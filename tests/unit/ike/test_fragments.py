@@ -182,7 +182,7 @@ def sa_with(path: Path = V4, *, negotiated: bool = True, **changes: Any) -> IkeS
         now = 0.0
 
     policy = peer_of_alice(**changes)
-    sa = IkeSa(1, "initiator", Services(), path, HEADER.spi_i, HEADER.spi_r, (policy,), 0.0)  # type: ignore[arg-type]
+    sa = IkeSa(1, "initiator", Services(), path, HEADER.spi_i, HEADER.spi_r, policy.alone, 0.0)  # type: ignore[arg-type]
     sa.protector = ENDS["aes128gcm16"][0]
     sa.fragmenting = Fragmenting(negotiated)
     return sa
