@@ -37,6 +37,7 @@ FAULTS: Mapping[int, type[Fault]] = {
     2001: AuthenticationFailed,
     3001: InvalidState,
     5002: NetworkTimeout,
+    9001: Internal,
 }
 """Code of a tunnel that does not stand -> what ``connect`` raises; any other is ``Io``."""
 

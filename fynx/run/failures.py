@@ -10,7 +10,16 @@ from collections.abc import Iterable, Mapping
 
 from fynx.errors import FynxError
 from fynx.events import ChildRefused, HandshakeFailed
-from fynx.faults import AuthenticationFailed, Fault, InvalidMessage, InvalidProposal, InvalidState, NoProposalChosen
+from fynx.faults import (
+    AuthenticationFailed,
+    Fault,
+    Internal,
+    InvalidMessage,
+    InvalidProposal,
+    InvalidState,
+    NetworkTimeout,
+    NoProposalChosen,
+)
 
 OURS = ("FYNX_CONFIG", "FYNX_RUN_DIR")
 """Variables of the environment that this program reads itself."""
@@ -45,16 +54,17 @@ CAUSES: Mapping[str, type[Fault]] = {
     "INVALID_SYNTAX": InvalidMessage,
 }
 """Notification of a refused tunnel -> whose code it has, and whose next step if nobody knows better."""
+SAID: Mapping[str, type[Fault]] = {"no answer": NetworkTimeout, "an internal error": Internal}
+"""The same for what no notification names, by how the reason begins."""
 
 
 def refused(event: HandshakeFailed | ChildRefused) -> HostError:
     """Why a tunnel does not stand, under the code of its cause."""
-    why = f"{event.peer}: {event.reason}"
-    if not event.notify and event.reason.startswith("no answer"):
-        return HostTimeout(why, event.remedy)
-    cause = CAUSES.get(event.notify)
+    words = () if event.notify else (kind for begins, kind in SAID.items() if event.reason.startswith(begins))
+    cause = CAUSES.get(event.notify) or next(iter(words), None)
     code, remedy = (cause.code, cause.remedy) if cause is not None else (InvalidState.code, Fault.remedy)
-    return HostError(why, FAILED, event.remedy or remedy, code=code)
+    exit_code = TIMED_OUT if cause is NetworkTimeout else FAILED
+    return HostError(f"{event.peer}: {event.reason}", exit_code, event.remedy or remedy, code=code)
 
 
 def from_os(error: OSError, doing: str, *, busy: str, variables: Iterable[str] = ()) -> HostError:

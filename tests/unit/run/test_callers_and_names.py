@@ -176,6 +176,7 @@ def test_a_long_reason_does_not_push_the_remedy_out_of_the_line() -> None:
         ("INVALID_SYNTAX", "garbled", 1001),
         ("TEMPORARY_FAILURE", "not now", 3001),
         ("", "no answer from 192.0.2.1:500 after 6 attempts", 5002),
+        ("", "an internal error", 9001),
     ],
 )
 def test_a_refusal_in_the_log_has_its_code_and_a_next_step_although_nobody_gave_one(
