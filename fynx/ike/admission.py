@@ -22,6 +22,8 @@ from fynx.wire.payload import NoncePayload, NotifyPayload, Payload
 
 PREFIX_SHARE = 4
 """How much more a whole IPv4 /24 may have half open than one of its addresses. Of IPv6 a /64 is one source."""
+PRESSED, PRESSED_S = 50, 5.0
+"""Half-open SAs, cookies or not, from which on each gets fewer seconds (RFC 8019 section 4.1)."""
 FAILURES_OF_SOURCE, FAILURES_OF_IDENTITY = 20, 60
 FAILURES_FORGIVEN_S = 60.0
 REMEMBERED = 4096
@@ -197,6 +199,11 @@ class Admission:
         if shown and self._cookies.check(now, shown, nonce, source, spi_i):
             return None
         return self._cookies.make(now, nonce, source, spi_i)
+
+    def patience_s(self) -> float:
+        """How long a half-open SA is kept. Who is behind so many has shown its address, and sends no IKE_AUTH."""
+        pressed = self.half_open > max(self._policy.cookie_threshold, PRESSED)
+        return min(self._policy.half_open_s, PRESSED_S) if pressed else self._policy.half_open_s
 
     def opened(self, source: str) -> None:
         self.half_open += 1

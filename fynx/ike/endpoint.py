@@ -303,7 +303,7 @@ class Endpoint:
 
     def _begin(self, header: Header, path: Path, data: bytes, key: HalfOpenKey, payloads: tuple[Payload, ...]) -> None:
         sa = self._new_responder(header, path, key)
-        self.timers.set((Timer.HALF_OPEN, sa.serial), self.now + self.policy.half_open_s)
+        self.timers.set((Timer.HALF_OPEN, sa.serial), self.now + self.admission.patience_s())
 
         def finished(error: FynxError | None) -> None:
             if error is None:

@@ -96,6 +96,24 @@ def test_d3_who_came_back_and_is_being_deleted_is_no_half_open_sa() -> None:
     assert pair.alice.endpoint.snapshot() == pair.bob.endpoint.snapshot() == ()
 
 
+def test_d3_under_attack_who_does_not_come_back_is_forgotten_after_five_seconds() -> None:
+    """Cookies do not help against strangers that have the addresses which they show."""
+    bench = open_gate(half_open_per_source=10**4)
+    script, limit = bench.script, bench.node.host.policy.cookie_threshold
+    for number in range(limit + 40):
+        script.spi_i = b"strange" + bytes((number,))
+        script.begin()
+        asked = [one for one in clear_payloads(script.one()) if isinstance(one, NotifyPayload)]
+        if NotifyType.COOKIE in notifies(tuple(asked)):
+            script.send(script.clear(INIT, [asked[0], *script.init_payloads()]))
+            script.received()
+    assert bench.node.endpoint.counters()["half_open"] > limit
+    bench.world.run(5.0)
+    assert bench.node.endpoint.counters()["half_open"] == limit
+    bench.world.run(30.0)
+    assert bench.node.endpoint.counters()["half_open"] == 0
+
+
 def test_d4_garbage_for_a_half_open_sa_costs_one_key_exchange_and_five_looks_in_a_minute() -> None:
     bench = Bench("responder", policy(peer_of_bob(), half_open_s=300.0))
     script = bench.started()

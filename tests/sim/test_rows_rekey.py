@@ -219,6 +219,20 @@ def test_c15_a_peer_that_rekeys_a_child_thousands_of_times_is_put_off(role: str)
     assert len(bench.node.plane.children) == 2
 
 
+def test_c15_ten_thousand_rekeys_in_a_second_cost_two_children_and_no_tunnel() -> None:
+    bench = Bench("responder")
+    script = bench.established()
+    for number in range(10_000):
+        new = (0x40000000 + number).to_bytes(4, "big")
+        script.send(script.sealed(CREATE, request(script, new=new), script.next_id + number), wait=False)
+    bench.world.run(1.0)
+    counted = bench.node.endpoint.counters()
+    assert counted["drop_rate_limited"] + counted["drop_window"] > 5000
+    assert len(bench.node.plane.children) == 2
+    assert not bench.node.plane.reserved
+    assert bench.state() == "established"
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_c15_a_peer_that_makes_thousands_of_children_gets_its_share(role: str) -> None:
     bench = Bench(role)
