@@ -297,7 +297,7 @@ class Endpoint:
         cookie = self.admission.cookie(self.now, header.spi_i, path, payloads)
         if cookie is not None:
             self.count("cookies_asked")
-            replies.in_clear(self, header, path, NotifyPayload(NotifyType.COOKIE, cookie))
+            replies.in_clear(self, header, path, NotifyPayload(NotifyType.COOKIE, cookie), limited=False)
             return
         self._begin(header, path, data, key, payloads)
 
@@ -310,7 +310,7 @@ class Endpoint:
                 upkeep.settle(self, sa)
                 return
             if isinstance(error, PeerFault) and error.notify not in SILENT:
-                replies.in_clear(self, header, path, NotifyPayload(error.notify, error.data))
+                replies.in_clear(self, header, path, NotifyPayload(error.notify, error.data), limited=False)
             else:
                 self.refuse(path, error)
             self.drop(sa, str(error))

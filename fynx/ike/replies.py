@@ -43,14 +43,18 @@ def stranger(endpoint: Endpoint, header: Header, path: Path, data: bytes) -> Non
         endpoint.effect(Transmit(path, datagram))
 
 
-def in_clear(endpoint: Endpoint, header: Header, path: Path, *notify: NotifyPayload) -> None:
+def in_clear(endpoint: Endpoint, header: Header, path: Path, *notify: NotifyPayload, limited: bool = True) -> None:
     """One unprotected answer with the SPIs and the message id of what it answers, and never longer than that (with a
-    token by 3 octets at most, and that only to what looks like a protected message)."""
+    token by 3 octets at most, and that only to what looks like a protected message).
+
+    Not ``limited``: cookies, and what IKE_SA_INIT ends with. Strangers would use the limit up, and who means it would
+    wait in vain.
+    """
     answer = replace(header, initiator=not header.initiator, response=True, major=2, minor=0, version_flag=False)
     data = encode_message(answer, notify)
     if len(data) > header.length + (crash.SLACK if len(notify) > 1 else 0):
         return
-    if not endpoint.admission.replies.take(endpoint.now):
+    if limited and not endpoint.admission.replies.take(endpoint.now):
         endpoint.count(f"drop_{Drop.RATE_LIMITED.value}")
         return
     endpoint.effect(Transmit(path, data))

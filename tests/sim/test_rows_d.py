@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from fynx.events import ChildUp, HandshakeStarted, PathChanged
+from fynx.ike.admission import Bucket
 from fynx.ike.effects import Initiate, Terminate
 from fynx.ike.natd import NatStatus
 from fynx.plugin.transport import Path
@@ -21,6 +22,7 @@ from fynx.wire.payload import NotifyPayload
 from tests.sim.cheap import CHEAP
 from tests.sim.forge import AUTH, INFO, INIT, Bench, Script, clear_payloads, notifies
 from tests.sim.rig import ALICE, BOB, Pair, host, peer_of_alice, peer_of_bob, policy
+from tests.unit.ike.algorithms import ECP_256, GCM_128, PRF_256, X25519, ike
 
 
 def flood(world: World, script: Script, count: int, *, network: str = "198.18.0.0/16", every_s: float = 0.0) -> None:
@@ -47,6 +49,23 @@ def test_d1_a_flood_of_first_messages_gets_cookies_and_a_peer_still_comes_up() -
     assert bench.node.endpoint.counters()["cookies_asked"] > 100
     caller.command(Initiate("bob", Path("192.0.2.77", 500, BOB, 500)))
     assert bench.world.run(3.0, lambda: bool(caller.events_of(ChildUp)))
+
+
+def test_d1_each_of_a_flood_is_asked_for_its_cookie_and_who_means_it_waits_for_no_second_try() -> None:
+    bench = Bench("responder", policy(peer_of_bob(remote=()), cookie_threshold=0))
+    caller = bench.world.add(host("caller", "192.0.2.77", policy(peer_of_alice())))
+    flood(bench.world, bench.script, 3000)
+    assert bench.node.endpoint.counters()["cookies_asked"] == len(bench.node.sent) == 3000
+    caller.command(Initiate("bob", Path("192.0.2.77", 500, BOB, 500)))
+    assert bench.world.run(1.0, lambda: bool(caller.events_of(ChildUp)))
+    assert not caller.endpoint.counters().get("retransmissions")
+
+
+def test_what_strangers_use_up_of_answers_nobody_lacks_who_offers_another_group() -> None:
+    caller = policy(peer_of_alice(ike=(ike(GCM_128, PRF_256, X25519), ike(GCM_128, PRF_256, ECP_256))))
+    pair = Pair(alice=caller, bob=policy(peer_of_bob(ike=(ike(GCM_128, PRF_256, ECP_256),))))
+    pair.bob.endpoint.admission.replies = Bucket(rate=0.0, size=1.0, level=0.0)
+    pair.up(within_s=1.0)
 
 
 def test_d2_a_prefix_has_its_share_of_half_open_sas_and_others_pass() -> None:
