@@ -30,8 +30,10 @@ from fynx.run.failures import NOT_RUNNING, PERMISSION
 from fynx.run.files import default_directory
 
 TUN = Path("/dev/net/tun")
-TUNGETFEATURES, IFF_MULTI_QUEUE = 0x800454CF, 0x0100
+TUNGETFEATURES, IFF_MULTI_QUEUE, IFF_VNET_HDR = 0x800454CF, 0x0100, 0x4000
 """linux/if_tun.h."""
+BATCHES = {"UDP_SEGMENT": 103, "UDP_GRO": 104}
+"""linux/udp.h."""
 MOST_WORKERS = 15
 NET_ADMIN, NET_BIND, IPC_LOCK = 12, 10, 14
 """Bits of the capability sets in /proc/self/status (capabilities(7))."""
@@ -78,6 +80,7 @@ def machine() -> Iterator[Finding]:
     yield _python()
     yield from _privileges()
     yield _tun()
+    yield _frames()
     yield _workers()
     for port in PORTS:
         yield _port(port)
@@ -131,17 +134,27 @@ def _tun() -> Finding:
     return Finding(str(TUN), "ok", "can be opened")
 
 
-def _workers() -> Finding:
-    """What ``workers: auto`` of the plane ``tun`` comes to."""
-    processors, queues = len(os.sched_getaffinity(0)), False
+def _tun_features() -> int:
+    """What any device of the kernel's may have, 0 where they cannot be asked for."""
     with contextlib.suppress(OSError):
         fd = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
         try:
-            features = int.from_bytes(fcntl.ioctl(fd, TUNGETFEATURES, bytes(4)), sys.byteorder)
+            return int.from_bytes(fcntl.ioctl(fd, TUNGETFEATURES, bytes(4)), sys.byteorder)
         finally:
             os.close(fd)
-        queues = bool(features & IFF_MULTI_QUEUE)
-    if not queues:
+    return 0
+
+
+def _frames() -> Finding:
+    if not _tun_features() & IFF_VNET_HDR:
+        return Finding("TUN frames", "warn", "the kernel has none: a system call for each packet, several times slower")
+    return Finding("TUN frames", "ok", "of TCP; whether of UDP too is seen with the device, and told by `status`")
+
+
+def _workers() -> Finding:
+    """What ``workers: auto`` of the plane ``tun`` comes to."""
+    processors = len(os.sched_getaffinity(0))
+    if not _tun_features() & IFF_MULTI_QUEUE:
         return Finding("workers", "warn", f"{processors} processors, but TUN devices of one queue: one worker")
     return Finding(
         "workers",
@@ -172,10 +185,10 @@ def _ipv6() -> Finding:
 
 
 def _batches() -> Finding:
-    """UDP GSO and GRO (udp(7)); what the device can is seen when it is open, and told by ``status``."""
+    """UDP GSO and GRO (udp(7))."""
     missing = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        for name, option in (("UDP_SEGMENT", 103), ("UDP_GRO", 104)):
+        for name, option in BATCHES.items():
             try:
                 probe.setsockopt(socket.IPPROTO_UDP, option, 0)
             except OSError:

@@ -168,7 +168,7 @@ def test_doctor_has_a_verdict_on_everything_it_looks_at(capsys: pytest.CaptureFi
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "fynx.doctor/1"
     assert found["ok"] is (code == 0)
-    assert {"python", "CAP_NET_ADMIN", "/dev/net/tun", "nft", "C plane", "providers"} <= {
+    assert {"python", "CAP_NET_ADMIN", "/dev/net/tun", "TUN frames", "datagram batches", "nft", "providers"} <= {
         finding["name"] for finding in found["findings"]
     }
     assert {finding["verdict"] for finding in found["findings"]} <= {"ok", "warn", "fail"}
@@ -183,6 +183,18 @@ def test_doctor_names_the_line_for_what_is_missing(
     err = capsys.readouterr().err
     assert "sudo modprobe tun" in err
     assert "CAP_NET_ADMIN: try: sudo " in err
+
+
+def test_doctor_says_what_is_lost_without_frames_and_batches(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "_tun_features", lambda: 0)
+    monkeypatch.setattr(doctor, "BATCHES", {"UDP_SEGMENT": 103, "UDP_NONE": 9999})
+    fynx(["doctor", "--json"])
+    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["TUN frames"]["verdict"] == found["datagram batches"]["verdict"] == "warn"
+    assert "several times slower" in found["TUN frames"]["text"]
+    assert "lacks UDP_NONE: a tunnel is several times slower" in found["datagram batches"]["text"]
 
 
 def test_doctor_ends_with_3_when_only_a_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
