@@ -43,8 +43,6 @@ REASONS = {
 }
 
 
-_drop_name = drop_name
-
 NO_DUMMIES = {
     lib.FYNX_E_STATE: "aggregated payloads have padding of their own: iptfs with a rate sends it",
     lib.FYNX_E_ARGUMENT: f"a dummy has {lib.FYNX_DUMMY_LEAST} to {lib.FYNX_PADDED_MAX} octets",

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fynx.esp._plane import ffi, lib
-from fynx.esp.engine import _drop_name
 from fynx.esp.reference import Refused, outside_raw, outside_udp
+from fynx.esp.workers import drop_name
 from fynx.plugin.dataplane import IkeArrived
 from tests.unit.esp.test_reference_agrees import LOCAL, OWN, REMOTE, spoilt
 from tests.unit.esp.workshop import Lane, child, esp_key, expected, inbound, ipv4, make, reference
@@ -73,7 +73,7 @@ def test_packets_of_raw_sockets_fare_as_in_the_reference(
     packet = ipv4("192.0.2.1", "192.0.2.2", payload, protocol, **fields)[: max(length, 1)]
     found = lib.fynx_raw_run(1, ffi.from_buffer(packet), len(packet))
     end = int.from_bytes(packet[2:4], "big")
-    assert (_drop_name(-1 - found) if found < 0 else packet[found:end]) == judged(packet)
+    assert (drop_name(-1 - found) if found < 0 else packet[found:end]) == judged(packet)
 
 
 def judged(packet: bytes) -> bytes | str:
