@@ -6,9 +6,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pytest
+
 from tests.netns.test_offloads import begin, carry
 from tests.netns.wire import Wire, captured, shark
 from tests.netns.world import INNER, OUTER, Gateway, World, until
+
+pytestmark = pytest.mark.sanitized
 
 UDP_HEADER = 8
 

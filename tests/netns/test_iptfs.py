@@ -9,6 +9,8 @@ import pytest
 from tests.netns.test_offloads import begin, carry
 from tests.netns.world import INNER, INNER6, Gateway, World
 
+pytestmark = pytest.mark.sanitized
+
 
 def aggregated(gateway: Gateway) -> list[bool]:
     return [child["iptfs"] for peer in gateway.status()["peers"] for child in peer["children"]]

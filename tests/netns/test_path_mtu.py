@@ -11,6 +11,8 @@ import pytest
 from tests.netns.test_offloads import begin, carry
 from tests.netns.world import INNER, INNER6, OUTER, OUTER6, Gateway, World, until
 
+pytestmark = pytest.mark.sanitized
+
 NARROW = 1400
 LARGEST = 1338
 """Inner: 1400 without IPv4 and UDP (28), SPI and number (8), IV (8), ICV (16), in words that end in the trailer (2)."""

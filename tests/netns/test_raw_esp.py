@@ -17,6 +17,8 @@ from tests.netns.test_path_mtu import ping
 from tests.netns.wire import captured, shark
 from tests.netns.world import INNER, INNER6, OUTER, OUTER6, SIDES, Gateway, World, until
 
+pytestmark = pytest.mark.sanitized
+
 MASQUERADE = """
 table ip nat {
   chain post { type nat hook postrouting priority srcnat; oifname "eth1" masquerade; }

@@ -16,6 +16,8 @@ from tests.netns.test_tcp import transfer
 from tests.netns.wire import Wire, captured, shark
 from tests.netns.world import OUTER, OUTER6, Gateway, World, until
 
+pytestmark = pytest.mark.sanitized
+
 CLEAR = "{0}.addr == {1} && {0}.addr == {2} && !(udp.port == 4500) && !(udp.port == 500)"
 OUTER_OF = {"IPv4": OUTER, "IPv6": OUTER6}
 PORT = 7788

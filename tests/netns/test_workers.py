@@ -11,7 +11,9 @@ import pytest
 from fynx_plugins.tun.queues import multiqueue, workers_of
 from tests.netns.numbered import stream
 from tests.netns.test_offloads import carry
-from tests.netns.world import INNER, Gateway, World, until
+from tests.netns.world import INNER, OUTER6, Gateway, World, until
+
+pytestmark = pytest.mark.sanitized
 
 
 def begin(world: World, workers: object) -> None:
@@ -23,12 +25,14 @@ def begin(world: World, workers: object) -> None:
         until(gateway.established, f"a tunnel at {gateway.side}: {gateway.log()}")
 
 
-def per_worker(world: World) -> None:
+def per_worker(world: World, workers: int = 2, *, six: bool = False) -> None:
     for gateway in world.gateways.values():
         gateway.child["per_worker"] = True
-    begin(world, 2)
+        if six:
+            gateway.peer["remote"]["address"] = OUTER6[gateway.other]
+    begin(world, workers)
     for gateway in world.gateways.values():
-        until(lambda gateway=gateway: len(bound(gateway)) == 3, f"one for each worker: {gateway.log()}")
+        until(lambda gateway=gateway: len(bound(gateway)) == workers + 1, f"one for each worker: {gateway.log()}")
 
 
 def bound(gateway: Gateway) -> dict[int, dict[str, Any]]:
@@ -104,17 +108,21 @@ def test_a_worker_that_there_is_not_cannot_be_restarted(world: World, left: Gate
     assert restarts(left) == 0
 
 
-def test_each_worker_sends_on_its_own_child_sa(world: World, left: Gateway, right: Gateway) -> None:
-    per_worker(world)
+@pytest.mark.parametrize(("workers", "six"), [(2, False), (4, True)])
+def test_each_worker_sends_on_its_own_child_sa(
+    world: World, left: Gateway, right: Gateway, workers: int, six: bool
+) -> None:
+    per_worker(world, workers, six=six)
+    each_worker = range(1, workers + 1)
     with stream(left, right, INNER["left"], INNER["right"]) as passed:
-        until(lambda: all(bound(left)[worker]["packets_out"] > 100 for worker in (1, 2)), "both workers send")
+        until(lambda: all(bound(left)[worker]["packets_out"] > 100 for worker in each_worker), "all workers send")
     assert (passed.lost, passed.twice) == (0, 0)
     ours, theirs = bound(left), bound(right)
     assert {one["spi_out"]: one["packets_out"] for one in ours.values()} == {
         one["spi_in"]: one["packets_in"] for one in theirs.values()
     }
     sent = {each["worker"]: each["counters"]["packets_out"] for each in senders(left.status()["plane"])}
-    assert sent == {worker: ours[worker]["packets_out"] for worker in (1, 2)}
+    assert sent == {worker: ours[worker]["packets_out"] for worker in each_worker}
     assert ours[0]["packets_out"] == 0, "the first one is for those that have none"
     receivers = [each for each in right.status()["plane"]["workers"] if each["direction"] == "in"]
     assert min(each["counters"].get("packets_in", 0) for each in receivers if each["worker"]) > 100, "by SPI"

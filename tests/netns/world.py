@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from fynx.run.client import Control
+from tests.sanitizers import SIGNS, Sanitized
 
 SECRET = "a secret of the network tests, 40 octets"
 SIDES = ("left", "right")
@@ -108,12 +109,15 @@ class Place:
 
 
 class Gateway:
-    """``fynx run`` in a place; ``change`` edits its configuration before the start."""
+    """``fynx run`` in a place, over an instrumented plane where one is given."""
 
-    def __init__(self, place: Place, side: str, folder: Path) -> None:
+    def __init__(self, place: Place, side: str, folder: Path, sanitizer: Sanitized | None = None) -> None:
         self.place, self.side, self.folder = place, side, folder
         self.other = SIDES[1 - SIDES.index(side)]
+        self.outer, self.outer6, self.inner, self.inner6 = OUTER[side], OUTER6[side], INNER[side], INNER6[side]
+        self.network, self.network6 = NETWORK[side], NETWORK6[side]
         self.file = folder / f"{side}.yaml"
+        self.sanitizer = sanitizer
         self.process: subprocess.Popen[bytes] | None = None
         self.child: dict[str, Any] = {"local": [NETWORK[side]], "remote": [NETWORK[self.other]]}
         self.peer: dict[str, Any] = {
@@ -130,8 +134,8 @@ class Gateway:
         self.launch(*arguments)
         self.wait()
 
-    def wait(self) -> None:
-        until(self._ready, f"{self.side} runs: {self.log()}")
+    def wait(self, within_s: float = 120.0) -> None:
+        until(self._ready, f"{self.side} runs: {self.log()}", within_s)
 
     def write(self) -> None:
         self.file.touch(mode=0o600)
@@ -142,15 +146,21 @@ class Gateway:
         self.write()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["ip", "netns", "exec", self.place.name, *self.line, *arguments],
+                [*self._inside(), *self.line, *arguments],
                 stdout=log,
                 stderr=log,
                 env=self._environment(),
+                cwd=self.sanitizer and self.sanitizer.folder,
             )
 
     @property
     def line(self) -> tuple[str, ...]:
         return sys.executable, "-m", "fynx", "run", "-c", str(self.file)
+
+    def _inside(self) -> list[str]:
+        """What comes before ``line``: only the program itself runs over the sanitizer, not those that start it."""
+        given = self.sanitizer.environment() if self.sanitizer else {}
+        return ["ip", "netns", "exec", self.place.name, "env", *(f"{name}={value}" for name, value in given.items())]
 
     def _ready(self) -> bool:
         assert self.process is not None
@@ -160,8 +170,11 @@ class Gateway:
 
     def again(self) -> subprocess.CompletedProcess[str]:
         """A second ``fynx run`` of the same configuration, to its end."""
-        line = ["ip", "netns", "exec", self.place.name, *self.line]
-        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120, env=self._environment())
+        line = [*self._inside(), *self.line]
+        where = self.sanitizer and self.sanitizer.folder
+        return subprocess.run(
+            line, capture_output=True, text=True, check=False, timeout=120, env=self._environment(), cwd=where
+        )
 
     def stop(self) -> None:
         """SIGTERM: it ends by itself."""
@@ -186,9 +199,9 @@ class Gateway:
         assert not check or done.returncode == 0, f"{arguments}: {done.returncode}: {done.stderr}\n{self.log()}"
         return done
 
-    def up(self) -> None:
+    def up(self, peer: str = "") -> None:
         with Control(self._socket, 120.0) as control:
-            control.ask("up", peer=self.other, timeout_s=100)
+            control.ask("up", peer=peer or self.other, timeout_s=100)
 
     def order(self, command: str, **options: object) -> None:
         """What the program asks the host, without starting it: on a busy machine a start takes seconds."""
@@ -203,6 +216,11 @@ class Gateway:
     def established(self) -> bool:
         peers = self.status()["peers"]
         return any(peer["state"] == "established" and peer["children"] for peer in peers)
+
+    def faults(self) -> str:
+        """What a sanitizer said of the plane, with all that was written after it."""
+        found = self.log()
+        return found[min((found.index(sign) for sign in SIGNS if sign in found), default=len(found)) :]
 
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
@@ -223,11 +241,29 @@ class Gateway:
         return {**os.environ, "FYNX_RUN_DIR": str(self.folder / "run"), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two gateways with the world between them, and its devices on the way to each."""
+
+    world: Place
+    left: Gateway
+    right: Gateway
+    devices: tuple[str, str] = ("eth0", "eth1")
+
+
+def clear(world: Place) -> int:
+    """Packets of the protected networks that the world has seen since the last call."""
+    found = world.inside("nft", "reset", "counter", "inet", "seen", "clear")
+    packets = re.search(r"packets (\d+)", found)
+    assert packets is not None
+    return int(packets[1])
+
+
 class World:
     """All of it. ``clear()`` is how many packets of the protected networks the world has seen since the last call."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, sanitizer: Sanitized | None = None) -> None:
+        self.folder, self.sanitizer = folder, sanitizer
         self.places: list[Place] = []
         self.gateways: dict[str, Gateway] = {}
         try:
@@ -255,7 +291,7 @@ class World:
             self.world.ip(
                 f"addr add {near4}.254/24 dev {port}", f"addr add {near6}fe/64 dev {port} nodad", f"link set {port} up"
             )
-            self.gateways[side] = Gateway(place, side, self.folder)
+            self.gateways[side] = Gateway(place, side, self.folder, self.sanitizer)
         self.world.inside("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
         self.world.inside("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
         self.world.inside("nft", "-f", "-", stdin=COUNTERS)
@@ -267,11 +303,17 @@ class World:
         for gateway in self.gateways.values():
             gateway.wait()
 
+    @property
+    def pair(self) -> Pair:
+        return Pair(self.world, self.gateways["left"], self.gateways["right"])
+
     def clear(self) -> int:
-        found = self.world.inside("nft", "reset", "counter", "inet", "seen", "clear")
-        packets = re.search(r"packets (\d+)", found)
-        assert packets is not None
-        return int(packets[1])
+        return clear(self.world)
+
+    def check(self) -> None:
+        """No gateway's plane did what a sanitizer calls a fault."""
+        for gateway in self.gateways.values():
+            assert not gateway.faults(), gateway.faults()[:20_000]
 
     def delete(self) -> None:
         for gateway in self.gateways.values():
