@@ -238,7 +238,7 @@ async def test_send_packet_without_a_child_sa_is_internal() -> None:
 
 @looped
 async def test_a_liveness_check_really_asks() -> None:
-    config = replace(QUICK, dpd=DpdConfig(timeout_s=0.05, max_retries=2), first_wait_s=None)
+    config = replace(QUICK, dpd=DpdConfig(timeout_s=0.5, max_retries=2), first_wait_s=None)
     async with pair(client=replace(config, psk=CLIENT.psk)) as both:
         carried = both.weather.passed
         assert await both.client.perform_dpd_check()
