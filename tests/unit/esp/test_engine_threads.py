@@ -40,13 +40,13 @@ class Site:
     def inner(self, count: int) -> list[bytes]:
         """Waits until that many packets came in."""
         found: list[bytes] = []
-        while len(found) < count and select.select([self.engine.inner_fd], [], [], 5)[0]:
+        while len(found) < count and select.select([self.engine.inner_fd], [], [], 40)[0]:
             found += self.engine.recv_inner()
         return found
 
     def upcalls(self, count: int) -> list[Upcall]:
         found: list[Upcall] = []
-        while len(found) < count and select.select([self.engine.event_fd], [], [], 5)[0]:
+        while len(found) < count and select.select([self.engine.event_fd], [], [], 40)[0]:
             found += self.engine.drain()
         return found
 
@@ -149,7 +149,7 @@ def test_port_500_carries_ike_without_a_marker() -> None:
         engine.add_socket(sock.fileno(), socket.AF_INET, 500)
         engine.start()
         far.sendto(b"\1\2\3\4 an SPI, not ESP", sock.getsockname())
-        assert select.select([engine.event_fd], [], [], 5)[0]
+        assert select.select([engine.event_fd], [], [], 40)[0]
         path = Path("127.0.0.1", 500, "127.0.0.1", far.getsockname()[1])
         assert engine.drain() == [IkeArrived(path, b"\1\2\3\4 an SPI, not ESP")]
         engine.stop()

@@ -48,7 +48,7 @@ def test_datagrams_fare_as_in_the_reference(port: int, data: st.DataObject) -> N
         delivered, dropped = expected(reference(spec, OWN), [body for kind, body in sorted_out if kind == "esp"])
         arrived, found = [], []
         while len(arrived) < len(messages_wanted) or len(found) < len(delivered):
-            assert select.select([engine.inner_fd, engine.event_fd], [], [], 20)[0], "all arrives"
+            assert select.select([engine.inner_fd, engine.event_fd], [], [], 40)[0], "all arrives"
             found += engine.recv_inner(1000)
             arrived += [each.data for each in engine.drain() if isinstance(each, IkeArrived)]
         engine.stop()
