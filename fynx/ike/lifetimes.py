@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fynx.events import SequenceExhausted
-from fynx.ike import recovery, standby
+from fynx.ike import recovery, standby, twins
 from fynx.ike.child import ChildSa
 from fynx.ike.effects import Remove
 from fynx.ike.policy import Lifetime
@@ -117,6 +117,8 @@ def fire_child(endpoint: Endpoint, handle: int, timer: Timer) -> None:
         rekey_child(endpoint, sa, child)
     elif timer is Timer.IDLE:
         recovery.look(endpoint, sa, child)
+    elif timer is Timer.REDUNDANT:
+        twins.redundant(endpoint, sa, child, sa.policy.retransmission.patience_s)
     else:
         _stop(endpoint, sa, child)
 
@@ -180,6 +182,7 @@ def retire(endpoint: Endpoint, child: ChildSa, *, confirmed: bool, linger: bool)
     endpoint.timers.cancel((Timer.CHILD_SOFT, handle))
     endpoint.timers.cancel((Timer.CHILD_HARD, handle))
     endpoint.timers.cancel((Timer.IDLE, handle))
+    endpoint.timers.cancel((Timer.REDUNDANT, handle))
     if child.stopped:
         return
     if linger:

@@ -102,6 +102,11 @@ class Retransmission:
     tries: int = 6
     jitter: float = 0.1
 
+    @property
+    def patience_s(self) -> float:
+        """Seconds until the peer, if it waits as we do, has given up a request."""
+        return sum(self.base_s * self.factor**sends for sends in range(self.tries)) * (1 + self.jitter)
+
 
 @dataclass(frozen=True, slots=True)
 class PeerPolicy:

@@ -20,6 +20,8 @@ UNIQUE = "replaced by a newer SA of the same identity"
 SUPERSEDE_S = 2.0
 """How long a peer that authenticates again has to delete its old SA, once the new one carries the traffic."""
 RETRY_S = 30.0
+SHOWN = "core/shown"
+"""The peer knows that we have all its answers on this IKE SA."""
 SHARE = 0.9
 """Of the peer's limit: the new SA stands before the old authentication ends."""
 
@@ -76,11 +78,11 @@ def superseded(endpoint: Endpoint, sa: IkeSa, patience_s: float) -> None:
         if standby.unheard(one) and one.exchange is None and not one.queue:
             one.start(ExchangeType.INFORMATIONAL, liveness=True)
             endpoint.pump(one)
-    if any(standby.waits(one, patience_s) for one in siblings) or _awaited(endpoint, sa, siblings, patience_s):
+    if _awaited(endpoint, sa, siblings, patience_s):
         supersede(endpoint, sa)
         return
     sa.queue.clear()
-    sa.start(ExchangeType.INFORMATIONAL, delete=UNIQUE)
+    sa.start(ExchangeType.INFORMATIONAL, delete=UNIQUE, superseded=True)
     endpoint.pump(sa)
 
 
@@ -89,9 +91,11 @@ def _leaves(sa: IkeSa) -> bool:
 
 
 def _awaited(endpoint: Endpoint, sa: IkeSa, siblings: list[IkeSa], patience_s: float) -> bool:
-    """A child that ``sa`` alone carries is being made anew, or the peer may yet ask for it: its request may be lost as
-    often as it repeats it."""
+    """The peer may lack our answer that brings what ``sa`` carries, or ask for it yet, its request lost as often as it
+    repeats it; or we are making it anew."""
     names = {child.name for child in sa.children.values() if child.current}
+    if any(standby.waits(one, name, patience_s) for one in siblings for name in names):
+        return True
     missing = [name for name in names if not any(one.child_of(name) for one in siblings)]
     young = any(endpoint.now - (one.established_at or 0.0) < patience_s for one in siblings)
     return bool(missing) and (young or any(one.asks(name) for one in siblings for name in missing))
@@ -109,7 +113,8 @@ def inherit(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
 
 
 def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
-    """The old SA, or what it was rekeyed to meanwhile, goes when the new one carries all its children."""
+    """The old SA, or what it was rekeyed to meanwhile, goes when the new one carries all its children, and when the
+    peer, asked for nothing, has seen that we have its answers: of several IKE SAs it could not tell."""
     old = sa.replaces
     if old is None or not sa.established or sa.queue or sa.put_off or sa.exchange or sa.successor:
         return
@@ -120,6 +125,11 @@ def follow_up(endpoint: Endpoint, sa: IkeSa) -> None:
             sa.wanted = (*sa.wanted, name)
             sa.start(ExchangeType.CREATE_CHILD_SA, child=name)
         if missing:
+            sa.notes.pop(SHOWN, None)
+            return
+        if SHOWN not in sa.notes:
+            sa.notes[SHOWN] = True
+            sa.start(ExchangeType.INFORMATIONAL, liveness=True)
             return
         old.start(ExchangeType.INFORMATIONAL, delete="authenticated again")
         endpoint.pump(old)

@@ -26,7 +26,7 @@ def covered(sa: IkeSa, name: str, selectors: Pairs) -> bool:
 
 def _carries(sa: IkeSa, name: str, selectors: Pairs) -> bool:
     return any(
-        child.name == name and child.current and not child.held and (child.local_ts, child.remote_ts) == selectors
+        child.name == name and _lasts(child) and not child.held and (child.local_ts, child.remote_ts) == selectors
         for child in sa.children.values()
     )
 
@@ -52,11 +52,12 @@ def moved(sa: IkeSa) -> None:
         child.proof = 0
 
 
-def waits(sa: IkeSa, patience_s: float) -> bool:
-    """The peer has not shown yet that it has all it asked for. Who repeats no request any more has it, or wants it
-    not."""
+def waits(sa: IkeSa, name: str, patience_s: float) -> bool:
+    """The peer has not shown yet that it has our answer which made the child of that name. Who repeats no request any
+    more has it, or wants it not."""
     now = sa.services.now
-    return any(child.held and not child.proved and now - child.since < patience_s for child in sa.children.values())
+    alike = (child for child in sa.children.named(name) if child.current)
+    return any(not child.proved and now - child.since < patience_s for child in alike)
 
 
 def unheard(sa: IkeSa) -> bool:

@@ -100,7 +100,7 @@ def _yield(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
 def _await_delete(endpoint: Endpoint, sa: IkeSa, winner: IkeSa) -> None:
     """The peer is to delete it. It has as long as it may repeat the request that made the new one."""
     sa.successor, sa.heir_of = winner, None
-    endpoint.timers.set((Timer.REPLACED, sa.serial), endpoint.now + upkeep.patience(sa))
+    endpoint.timers.set((Timer.REPLACED, sa.serial), endpoint.now + sa.policy.retransmission.patience_s)
 
 
 def _rival(endpoint: Endpoint, old: IkeSa) -> Successor | None:

@@ -26,6 +26,7 @@ class Timer(IntEnum):
     CHILD_HARD = 21
     LINGER = 22
     IDLE = 23
+    REDUNDANT = 24
 
 
 IKE_TIMERS = tuple(timer for timer in Timer if timer < Timer.CHILD_SOFT)

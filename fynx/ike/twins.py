@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from fynx.ike import resources
+from fynx.ike import resources, standby
 from fynx.ike.child import ChildSa
 from fynx.ike.sa import IkeSa
 from fynx.ike.states import ChildEvent, ChildState
@@ -87,16 +87,40 @@ def _give_way(endpoint: Endpoint, sa: IkeSa, winner: IkeSa) -> None:
 
 def child(sa: IkeSa, new: ChildSa) -> None:
     """``new`` has just been made, by either."""
-    for other in sa.children.named(new.name):
-        if other.ours is new.ours or other.state is not ChildState.ACTIVE:
-            continue
-        if other.resource or new.resource:  # several are wanted (RFC 9611)
-            continue
-        redundant = min(new, other, key=lambda one: one.low)
-        if (other.local_ts, other.remote_ts) == (new.local_ts, new.remote_ts) and redundant.ours:
-            redundant.advance(ChildEvent.REPLACED)
-            sa.start(ExchangeType.INFORMATIONAL, delete_child=redundant.handle)
-            return
+    other = next((one for one in sa.children.named(new.name) if _twins(one, new)), None)
+    if other is None:
+        return
+    redundant, stays = sorted((new, other), key=lambda one: one.low)
+    if not new.ours and not new.held and other.sends:
+        standby.activate(sa, other)  # the peer has that one; our answer, which brings it ``new``, may be lost
+    if not redundant.ours:
+        return
+    redundant.advance(ChildEvent.REPLACED)
+    if stays.proved:
+        sa.start(ExchangeType.INFORMATIONAL, delete_child=redundant.handle)
+    else:
+        sa.services.put_off(Timer.REDUNDANT, redundant.handle)
+
+
+def _twins(one: ChildSa, new: ChildSa) -> bool:
+    """Both ends made the same. Several for workers are wanted (RFC 9611)."""
+    if one.ours is new.ours or one.state is not ChildState.ACTIVE or one.resource or new.resource:
+        return False
+    return (one.local_ts, one.remote_ts) == (new.local_ts, new.remote_ts)
+
+
+def redundant(endpoint: Endpoint, sa: IkeSa, child: ChildSa, patience_s: float) -> None:
+    """It goes when the peer is known to have the one that stays, or has had the time in which it asks for it."""
+    if child.state is not ChildState.REKEYED:
+        return
+    if standby.waits(sa, child.name, patience_s):
+        sa.services.put_off(Timer.REDUNDANT, child.handle)
+        return
+    for other in sa.children.named(child.name):
+        if other.current:
+            standby.heard(sa, other.handle)  # who repeats its request no more has the answer
+    sa.start(ExchangeType.INFORMATIONAL, delete_child=child.handle)
+    endpoint.pump(sa)
 
 
 def first(sa: IkeSa) -> tuple[int, Mapping[str, object]]:
@@ -119,6 +143,8 @@ def moot(sa: IkeSa, number: int, options: Mapping[str, object]) -> bool:
         if "rekey" in options:
             return old is None or old.state is not ChildState.ACTIVE
         return sa.child_of(str(options["child"])) is not None
+    if "superseded" in options:  # what it was to give way to may have gone while this waited
+        return not any(one.established and one.successor is None for one in sa.services.siblings(sa))
     if "delete_child" in options:
         return (old is None or not old.alive) and sa.child_of(str(options.get("name", ""))) is None
     return False

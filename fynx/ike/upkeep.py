@@ -174,13 +174,6 @@ def arm(endpoint: Endpoint, sa: IkeSa) -> None:
     endpoint.timers.set((Timer.RETRANSMIT, sa.serial), first)
 
 
-def patience(sa: IkeSa) -> float:
-    """Seconds until the peer, if it waits as we do, has given up a request."""
-    policy = sa.policy.retransmission
-    waits = (policy.base_s * policy.factor**sends for sends in range(policy.tries))
-    return sum(waits) * (1 + policy.jitter)
-
-
 def after_refusal(endpoint: Endpoint, sa: IkeSa) -> None:
     """A response was refused and the request still waits; an error in clear shortens the patience."""
     if sa.failure is not None and sa.state is IkeState.INIT_SENT and sa.hinted_at is None:
@@ -259,7 +252,7 @@ def fire(endpoint: Endpoint, sa: IkeSa, timer: Timer) -> None:
         case Timer.REAUTH:
             reauth.start(endpoint, sa)
         case Timer.SUPERSEDED:
-            reauth.superseded(endpoint, sa, patience(sa))
+            reauth.superseded(endpoint, sa, sa.policy.retransmission.patience_s)
         case Timer.REPLACED:
             endpoint.drop(sa, "replaced; the peer did not delete it")
         case Timer.HINTED:

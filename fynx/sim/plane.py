@@ -18,6 +18,8 @@ from fynx.plugin.transport import Path
 LOWEST_SPI = 256
 HEADER_LEN = 8
 TUNNEL_V4 = 4
+EARLY = 64
+"""Packets that wait for their SA, as in the planes in C."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ class MemoryPlane:
         """An ESP packet from the network: delivered to its child, or counted."""
         spi, sequence = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
         child = next((one for one in self.children.values() if one.spec.spi_in == spi), None)
-        if child is None and spi in self.reserved:
+        if child is None and spi in self.reserved and len(self.early) < EARLY:
             self.early.append((path, data))  # the answer that brings its SA is on its way
             return
         if child is None:

@@ -57,12 +57,12 @@ def failed(sa: IkeSa, old: ChildSa, error: FynxError) -> bool:
     if old.handle not in sa.children or old.state is not ChildState.REKEYING:
         return False  # the peer has rekeyed or deleted it meanwhile
     kind = error.notify if isinstance(error, PeerFault) else 0
-    if _rival(sa, old) is not None:  # the peer's own rekey was first: it stands, and the peer deletes the old SA
-        old.advance(ChildEvent.REPLACED)
-        return False
     if isinstance(error, DeletedEarly):  # the peer has made the new one, and taken it down again
         old.advance(ChildEvent.REPLACED)
         sa.start(ExchangeType.INFORMATIONAL, delete_child=old.handle)
+        return False
+    if _rival(sa, old) is not None:  # the peer's own rekey was first: it stands, and the peer deletes the old SA
+        old.advance(ChildEvent.REPLACED)
         return False
     put_off(sa, old)
     if kind == NotifyType.CHILD_SA_NOT_FOUND:
@@ -125,7 +125,8 @@ def carried_on(sa: IkeSa, old: ChildSa) -> bool:
     new = _rival(sa, old)
     if new is None:
         return old.state is ChildState.REKEYED and not old.announced
-    standby.activate(sa, new)
+    if sa.established:  # else we are deleting the IKE SA, and another has taken over
+        standby.activate(sa, new)
     old.sends = False
     _tell(sa, old, new, by_us=False)
     return True
