@@ -35,6 +35,7 @@ class _Picture(Directive):
     has_content = True
 
     def picture(self, dot: str, caption: str) -> list[nodes.Node]:
+        _read_again(self)
         node = graphviz()
         node["code"], node["options"] = dot, {}
         node["alt"] = caption
@@ -50,6 +51,7 @@ class _Written(Directive):
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
+        _read_again(self)
         holder = nodes.section()
         holder.document = self.state.document
         made = StringList(list(self.lines()), source=type(self).__name__)
@@ -162,6 +164,11 @@ def _modules(node: ast.AST) -> Iterable[str]:
         case ast.ImportFrom(module=str(module), level=0):
             return [module]
     return []
+
+
+def _read_again(directive: Directive) -> None:
+    """With every build: its source is the code, of whose changes Sphinx knows nothing."""
+    directive.state.document.settings.env.note_reread()
 
 
 def _node(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -97,7 +98,7 @@ def test_command_line_fails_with_the_reason_and_exit_code_1(pair: Callable[..., 
     both = pair("fynx", "strongswan", right_plans=[other])
     up = both.fynx.command("up", both.plan.name)
     assert up.returncode == 1
-    assert "AUTHENTICATION_FAILED" in up.stderr
+    assert re.match(r"FYNX-2001: \S+: .*AUTHENTICATION_FAILED.*\n    try: ", up.stderr)
     assert up.stdout == ""
 
 
