@@ -153,6 +153,6 @@ def test_the_path_mtu_of_protocol_50_is_learnt_and_eight_octets_wider(world: Wor
     for gateway in world.gateways.values():
         gateway.site["host"]["transport"] = {"udp": {"encap": "auto"}}
     begin(world, {"left": {}, "right": {}})
-    told = lambda: ping(left, INNER["right"], source=INNER["left"], size=1390 - 28, cut="do")  # noqa: E731
+    told = lambda: ping(left, INNER["right"], source=INNER["left"], size=1390 - 28, cut="do", wait_s=1)  # noqa: E731
     until(lambda: re.search(r"mtu[ =:]+1346\b", told()), "the host hears what fits")
     assert ", 0% packet loss" in ping(left, INNER["right"], source=INNER["left"], size=1346 - 28, cut="do")
