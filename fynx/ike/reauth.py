@@ -48,9 +48,7 @@ def start(endpoint: Endpoint, sa: IkeSa) -> None:
     carriers = (sa, *(endpoint.siblings(sa) if sa.policy.unique == "replace" else ()))
     children = (child for one in carriers for child in one.children.values())
     names = tuple(dict.fromkeys(child.name for child in children if child.current))
-    if (
-        not names and CHILDLESS not in sa.notes
-    ):  # it carries nothing, and the peer takes no new one that carries nothing
+    if not names and CHILDLESS not in sa.notes:  # it carries nothing, and the peer takes no new one that does not
         endpoint.timers.set((Timer.REAUTH, sa.serial), endpoint.now + RETRY_S)
         return
     new = endpoint.new_initiator(sa.policy, sa.path, names)
@@ -104,7 +102,9 @@ def _awaited(endpoint: Endpoint, sa: IkeSa, siblings: list[IkeSa], patience_s: f
 def inherit(endpoint: Endpoint, old: IkeSa, new: IkeSa) -> None:
     """A rekey authenticates nobody: the time goes on, for whoever has to do it; so does what it began."""
     new.replaces, old.replaces, new.wanted = old.replaces, None, old.wanted
-    new.asked_at, new.authenticated_at = old.asked_at, old.authenticated_at
+    new.asked_at, new.authenticated_at, new.begun = old.asked_at, old.authenticated_at, old.begun
+    if twins.AGAIN in old.notes:
+        new.notes[twins.AGAIN] = True
     for timer in (Timer.REAUTH, Timer.SUPERSEDED):
         when = endpoint.timers.deadline((timer, old.serial))
         if when is not None:

@@ -235,6 +235,8 @@ class IkeSa:
     """What a Configuration payload brought, to either side (section 2.19)."""
     deferred: deque[tuple[Header, Path, bytes]] = field(default_factory=deque)
     """Messages that came meanwhile."""
+    begun: tuple[bytes, bool] = field(init=False)
+    """SPIi of the handshake that authenticated the two, and whether it was ours; a rekey changes neither."""
     initiator: bool = field(init=False)
     peer: str = field(init=False)
     """Its name; empty as long as several policies fit."""
@@ -242,6 +244,7 @@ class IkeSa:
     def __post_init__(self) -> None:
         self.belongs_to(self.policies)
         self.initiator = self.role == "initiator"
+        self.begun = self.spi_i, self.initiator
 
     def belongs_to(self, policies: Candidates) -> None:
         self.policies = policies

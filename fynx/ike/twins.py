@@ -31,7 +31,7 @@ def crossed(sa: IkeSa, sibling: IkeSa) -> bool:
     peer began, and so the peer may not have known it."""
     since = sibling.authenticated_at if NOTE in sa.notes or AGAIN in sibling.notes else None
     replace = sa.policy.unique == "replace"
-    return replace and sibling.initiator and not sa.initiator and since is not None and since >= sa.started_at
+    return replace and sibling.begun[1] and not sa.begun[1] and since is not None and since >= sa.started_at
 
 
 def overtaken(endpoint: Endpoint, sa: IkeSa) -> bool:
@@ -52,14 +52,14 @@ def settle(endpoint: Endpoint, sa: IkeSa) -> None:
     if sa.policy.unique != "replace":
         return
     for other in endpoint.siblings(sa):
-        ours, theirs = (sa, other) if sa.initiator else (other, sa)
-        if not (ours.initiator and ours.established and not theirs.initiator and theirs.established):
+        ours, theirs = (sa, other) if sa.begun[1] else (other, sa)
+        if not (ours.begun[1] and ours.established and not theirs.begun[1] and theirs.established):
             continue
         if other.successor is not None or (sa is theirs and not crossed(sa, other)):
             continue
         if AGAIN in ours.notes and not _meanwhile(ours, theirs):
             continue
-        if ours.spi_i > theirs.spi_i:
+        if ours.begun > theirs.begun:  # their SPIs, whatever they were rekeyed to meanwhile
             endpoint.timers.set((Timer.SUPERSEDED, theirs.serial), endpoint.now + PATIENCE_S)
             continue
         _give_way(endpoint, ours, theirs)

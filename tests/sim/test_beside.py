@@ -28,9 +28,9 @@ def is_ike(sent: Sent, address: str, exchange: int) -> bool:
     return sent.source == (address, 500) and sent.data[18] == exchange
 
 
-def is_answer(sent: Sent, address: str) -> bool:
-    """To CREATE_CHILD_SA, of this host."""
-    return is_ike(sent, address, ExchangeType.CREATE_CHILD_SA) and bool(sent.data[19] & RESPONSE)
+def is_answer(sent: Sent, address: str, exchange: int = ExchangeType.CREATE_CHILD_SA) -> bool:
+    """Of this host."""
+    return is_ike(sent, address, exchange) and bool(sent.data[19] & RESPONSE)
 
 
 def without_answers_of(pair: Pair, address: str) -> None:
@@ -203,3 +203,29 @@ def test_a_rekey_that_ends_in_an_ike_sa_which_we_are_deleting_does_not_bring_the
     pair.world.run(1.0)
     assert len(children(pair.bob)) == 2  # Alice has deleted what she replaced
     assert newest(pair.bob, "one") == new.handle
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("rekeyed_by", ["alice", "bob"])
+def test_of_two_handshakes_that_crossed_one_goes_also_where_the_other_was_rekeyed_meanwhile(
+    seed: int, rekeyed_by: str
+) -> None:
+    """Bob authenticates when Alice already has, for him; his answer, which tells her, comes late: by then his own IKE SA is another, with other SPIs and, where she
+    rekeyed it, she as its initiator. What counts is who began the handshake, and with which SPI."""
+    pair = two(seed)
+    stand(pair)
+    late = [(ALICE, ExchangeType.IKE_SA_INIT), (BOB, ExchangeType.IKE_AUTH)]
+    pair.world.intercept = lambda sent: () if any(is_answer(sent, *one) for one in late) else (sent,)
+    authenticate_anew(pair.alice, "bob", "one")
+    authenticate_anew(pair.bob, "alice", "one")
+    (his,) = [sa for sa in pair.bob.endpoint.sas.values() if sa.begun[1]]
+    assert pair.world.run(10.0, lambda: sum(sa.established for sa in pair.bob.endpoint.sas.values()) == 2)
+    del late[0]
+    assert pair.world.run(20.0, lambda: his.established)
+    node, peer = (pair.alice, "bob") if rekeyed_by == "alice" else (pair.bob, "alice")
+    node.command(Rekey(peer, "", his.spi_i.hex()))
+    assert pair.world.run(10.0, lambda: his.successor is not None)
+    pair.world.intercept = None
+    calm(pair)
+    assert violations(pair) == []
+    assert len(pair.alice.endpoint.sas) == len(pair.bob.endpoint.sas) == 1

@@ -97,7 +97,7 @@ def test_no_packet_is_lost_when_either_end_authenticates_again(seed: int) -> Non
     assert storm(f"again/{seed}", 0.03, (authenticate_anew,)) == []
 
 
-@pytest.mark.parametrize("seed", [*range(20), 328, 460, 474, 882, 925, 1058])
+@pytest.mark.parametrize("seed", [*range(20), 328, 460, 474, 882, 925, 1058, 1383, 1473])
 def test_no_packet_is_lost_when_either_end_authenticates_again_or_rekeys_and_ike_messages_get_lost(seed: int) -> None:
     assert storm(f"again/lost/{seed}", 0.03, MIXED, loss=0.3) == []
 
