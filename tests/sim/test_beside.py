@@ -210,8 +210,9 @@ def test_a_rekey_that_ends_in_an_ike_sa_which_we_are_deleting_does_not_bring_the
 def test_of_two_handshakes_that_crossed_one_goes_also_where_the_other_was_rekeyed_meanwhile(
     seed: int, rekeyed_by: str
 ) -> None:
-    """Bob authenticates when Alice already has, for him; his answer, which tells her, comes late: by then his own IKE SA is another, with other SPIs and, where she
-    rekeyed it, she as its initiator. What counts is who began the handshake, and with which SPI."""
+    """Bob authenticates when Alice already has, for him; his answer, which tells her, comes late: by then his own IKE
+    SA is another, with other SPIs and, where she rekeyed it, she as its initiator. What counts is who began, and with
+    which SPI."""
     pair = two(seed)
     stand(pair)
     late = [(ALICE, ExchangeType.IKE_SA_INIT), (BOB, ExchangeType.IKE_AUTH)]
