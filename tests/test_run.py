@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -62,3 +63,9 @@ def test_the_launcher_works_from_any_folder_with_paths_relative_to_it(tmp_path: 
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 5, done.stderr
     assert "broken.yaml:1" in done.stderr + done.stdout
+
+
+def test_what_waits_for_long_is_counted_not_passed_over_in_silence() -> None:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/cext/test_sanitized.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert " deselected)" in done.stdout, done.stdout
